@@ -1,0 +1,308 @@
+"""Every error Penstock raises on purpose.
+
+PenstockException                     root; carries `code` and, where it has one, an HTTP status
+├── server refusals                   ObjectMissing 404, ObjectConflict 409, RequestInvalid 422, ...
+├── client errors                     what an API call came back with
+├── outcomes of runs                  FailedRun, CrashedRun, CancelledRun, PausedRun, ...
+├── declaration and call errors       ParameterBindError, MappingLengthMismatch, ...
+└── configuration errors
+PenstockSignal (BaseException)        Abort, Pause: control flow of the engine, not for users
+ExternalSignal (BaseException)        TerminationSignal
+
+A message says what failed, with which object, and what to do next.
+"""
+
+from typing import Any, ClassVar
+
+
+class PenstockException(Exception):
+    """Base of all errors Penstock raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+
+# --- server refusals: raised by operations, translated to a response at the edge -----------------
+
+
+class Refusal(PenstockException):
+    """A request that was understood and refused; nothing was changed."""
+
+    code = "refused"
+    status = 400
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+    status = 403
+
+
+class ObjectMissing(Refusal):
+    """The object a request names is not there."""
+
+    code = "not_found"
+    status = 404
+
+
+class ObjectConflict(Refusal):
+    """The change collides with what is stored: a taken name, an unknown parent."""
+
+    code = "conflict"
+    status = 409
+
+
+class ObjectGone(Refusal):
+    code = "gone"
+    status = 410
+
+
+class BodyTooLarge(Refusal):
+    code = "too_large"
+    status = 413
+
+
+class RequestInvalid(Refusal):
+    """A request that is well-formed JSON of the wrong content."""
+
+    code = "invalid"
+    status = 422
+
+
+class ServiceUnavailable(Refusal):
+    """The database or another part that is needed cannot be reached now; repeating may help."""
+
+    code = "unavailable"
+    status = 503
+
+
+# --- client errors -------------------------------------------------------------------------------
+
+
+class PenstockHTTPStatusError(PenstockException):
+    """The API answered with an error status."""
+
+    code = "http_status"
+
+    def __init__(
+        self, message: str, *, status_code: int = 0, detail: Any = None, request: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.detail = detail
+        self.request = request
+
+
+class ObjectNotFound(PenstockHTTPStatusError):
+    """The API answered 404."""
+
+    code = "object_not_found"
+
+
+class ObjectAlreadyExists(PenstockHTTPStatusError):
+    """The API answered 409."""
+
+    code = "object_already_exists"
+
+
+class ObjectLimitReached(PenstockHTTPStatusError):
+    """The API answered that a limit is reached."""
+
+    code = "object_limit_reached"
+
+
+class ObjectUnsupported(PenstockHTTPStatusError):
+    code = "object_unsupported"
+
+
+class APIUnreachable(PenstockException):
+    """No connection to the API could be made, or it broke and retries did not help."""
+
+    code = "api_unreachable"
+
+
+class EventTooLarge(PenstockException):
+    """An event's JSON form is larger than the server takes."""
+
+    code = "event_too_large"
+
+    def __init__(self, size: int, maximum: int) -> None:
+        super().__init__(
+            f"the event is {size} bytes as JSON and the limit is {maximum}; shorten its payload"
+        )
+        self.size = size
+        self.maximum = maximum
+
+
+# --- outcomes of runs ----------------------------------------------------------------------------
+
+
+class FailedRun(PenstockException):
+    code = "run_failed"
+
+
+class CrashedRun(PenstockException):
+    code = "run_crashed"
+
+
+class CancelledRun(PenstockException):
+    code = "run_cancelled"
+
+
+class PausedRun(PenstockException):
+    code = "run_paused"
+
+    def __init__(self, *args: Any, state: Any = None) -> None:
+        super().__init__(*args)
+        self.state = state
+
+
+class UnfinishedRun(PenstockException):
+    code = "run_unfinished"
+
+
+class MissingResult(PenstockException):
+    code = "result_missing"
+
+
+class UpstreamTaskError(PenstockException):
+    """A task was not run because a task or flow it depends on did not complete."""
+
+    code = "upstream_not_completed"
+
+
+class FlowPauseTimeout(PenstockException):
+    code = "pause_timeout"
+
+
+class FlowRunWaitTimeout(PenstockException):
+    code = "wait_timeout"
+
+
+class NotPausedError(PenstockException):
+    code = "not_paused"
+
+
+# --- declaration and call errors -----------------------------------------------------------------
+
+
+class ParameterBindError(TypeError, PenstockException):
+    """Arguments do not fit the signature of the flow or task."""
+
+    code = "parameters_do_not_bind"
+
+
+class ParameterTypeError(PenstockException):
+    """Arguments do not fit the annotations of the flow."""
+
+    code = "parameters_invalid"
+
+
+class SignatureMismatchError(PenstockException, TypeError):
+    code = "signature_mismatch"
+
+
+class ReservedArgumentError(PenstockException, TypeError):
+    code = "reserved_argument"
+
+
+class InvalidNameError(PenstockException, ValueError):
+    code = "invalid_name"
+
+
+class MappingLengthMismatch(PenstockException):
+    code = "mapping_lengths_differ"
+
+
+class MappingMissingIterable(PenstockException):
+    code = "mapping_without_iterable"
+
+
+class VisualizationUnsupportedError(PenstockException):
+    code = "visualization_unsupported"
+
+
+class MissingContextError(PenstockException, RuntimeError):
+    code = "no_run_context"
+
+
+class MissingFlowError(PenstockException):
+    code = "flow_missing"
+
+
+class UnspecifiedFlowError(PenstockException):
+    code = "flow_unspecified"
+
+
+class ScriptError(PenstockException):
+    """A script raised while it was imported to find a flow in it."""
+
+    code = "script_failed"
+
+    def __init__(self, user_exc: BaseException, path: str) -> None:
+        super().__init__(f"the script {path} raised {user_exc!r} while it was loaded; run it alone")
+        self.user_exc = user_exc
+        self.path = path
+
+
+class HashError(PenstockException):
+    code = "unhashable"
+
+
+class SerializationError(PenstockException):
+    code = "not_serializable"
+
+
+# --- configuration errors ------------------------------------------------------------------------
+
+
+class ConfigurationError(PenstockException):
+    code = "configuration"
+
+
+class SettingsError(ConfigurationError, ValueError):
+    """A setting's value is not of its type, or a settings file cannot be read."""
+
+    code = "settings_invalid"
+
+
+class MissingProfileError(PenstockException, ValueError):
+    code = "profile_missing"
+
+
+class PenstockImportError(ImportError, PenstockException):
+    """An optional package that the call needs is not installed."""
+
+    code = "extra_missing"
+
+
+# --- signals: control flow, not errors -----------------------------------------------------------
+
+
+class PenstockSignal(BaseException):
+    """Base of the engine's control flow; a user's `except Exception` does not catch it."""
+
+
+class Abort(PenstockSignal):
+    """The server asked this run to stop without another state."""
+
+
+class Pause(PenstockSignal):
+    """The run is paused or suspended and this process stops working on it."""
+
+    def __init__(self, *args: Any, state: Any = None) -> None:
+        super().__init__(*args)
+        self.state = state
+
+
+class ExternalSignal(BaseException):
+    """Base of what the operating system asked for."""
+
+
+class TerminationSignal(ExternalSignal):
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"received signal {signal}")
+        self.signal = signal

@@ -1,0 +1,14 @@
+"""The operation table: every HTTP operation, by name."""
+
+from penstock.schemas.operations import admin, events, flow_runs, flows, logs, task_runs
+from penstock.schemas.operations.operation import Operation, Query, table
+
+OPERATIONS: dict[str, Operation] = table(
+    *(
+        operation
+        for resource in (admin, flows, flow_runs, task_runs, logs, events)
+        for operation in resource.OPERATIONS.values()
+    )
+)
+
+__all__ = ["OPERATIONS", "Operation", "Query", "table"]

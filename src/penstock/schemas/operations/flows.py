@@ -1,0 +1,100 @@
+"""Operations on flows."""
+
+from uuid import UUID
+
+from penstock.schemas.flows import (
+    Flow,
+    FlowBulkDeleteResponse,
+    FlowCreate,
+    FlowPaginationResponse,
+    FlowsBulkDeleteBody,
+    FlowsFilterBody,
+    FlowsFilterPage,
+    FlowsPaginateBody,
+    FlowUpdate,
+)
+from penstock.schemas.operations.operation import Operation, table
+
+OPERATIONS = table(
+    Operation(
+        name="create_flow",
+        method="POST",
+        path="/flows/",
+        body=FlowCreate,
+        response=Flow,
+        created=True,
+        repeatable=True,
+    ),
+    Operation(
+        name="bulk_delete_flows",
+        method="POST",
+        path="/flows/bulk_delete",
+        body=FlowsBulkDeleteBody,
+        body_required=False,
+        response=FlowBulkDeleteResponse,
+    ),
+    Operation(
+        name="count_flows",
+        method="POST",
+        path="/flows/count",
+        body=FlowsFilterBody,
+        body_required=False,
+        response=int,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_flows",
+        method="POST",
+        path="/flows/filter",
+        body=FlowsFilterPage,
+        body_required=False,
+        response=list[Flow],
+        repeatable=True,
+    ),
+    Operation(
+        name="read_flow_by_name",
+        method="GET",
+        path="/flows/name/{name}",
+        params=(str,),
+        response=Flow,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="paginate_flows",
+        method="POST",
+        path="/flows/paginate",
+        body=FlowsPaginateBody,
+        body_required=False,
+        response=FlowPaginationResponse,
+        repeatable=True,
+    ),
+    Operation(
+        name="delete_flow",
+        method="DELETE",
+        path="/flows/{id}",
+        params=(UUID,),
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="read_flow",
+        method="GET",
+        path="/flows/{id}",
+        params=(UUID,),
+        response=Flow,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="update_flow",
+        method="PATCH",
+        path="/flows/{id}",
+        params=(UUID,),
+        body=FlowUpdate,
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+)

@@ -1,0 +1,73 @@
+"""What one HTTP operation is, as a value.
+
+The server routes by it, the client builds requests from it, the OpenAPI document and the
+reference are printed from it. Nothing about an operation is written down a second time.
+"""
+
+import re
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Query(Struct, frozen=True):
+    """One query parameter: its wire name and type, and whether it must be there."""
+
+    name: str
+    type: Any = str
+    required: bool = False
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One HTTP operation of the contract.
+
+    `path` is relative to the API base and names its parameters in braces; `params` gives their
+    types in the order of the path. `created` says that the answer is 201 when the call made the
+    row and 200 when it found it. `errors` are the statuses a caller must expect beside 401, 422
+    and 503. `repeatable` says that sending the request twice changes nothing more.
+    """
+
+    name: str
+    method: Method
+    path: str
+    params: tuple[Any, ...] = ()
+    query: tuple[Query, ...] = ()
+    body: Any = None
+    body_required: bool = True
+    response: Any = None
+    status: int = 200
+    created: bool = False
+    errors: tuple[int, ...] = ()
+    media_type: str = "application/json"
+    open: bool = False
+    """Answered without credentials (the two health paths and nothing else)."""
+    versioned: bool = True
+    """Refuses clients that speak an API version the server no longer does."""
+    repeatable: bool = False
+    extension: bool = False
+    """Beyond the contract: announced by the server, used only when announced."""
+    component: str = ""
+    """Name of the response in the OpenAPI document where it differs from the type's."""
+
+    @property
+    def param_names(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def changes(self) -> bool:
+        """Whether the method is one that may change something (and so needs a CSRF token)."""
+        return self.method != "GET"
+
+
+def table(*operations: Operation) -> dict[str, Operation]:
+    """Operations by name. Raises `ValueError` for a name given twice."""
+    result: dict[str, Operation] = {}
+    for operation in operations:
+        if operation.name in result:
+            raise ValueError(f"operation {operation.name!r} is declared twice; rename one")
+        if len(operation.params) != len(operation.param_names):
+            raise ValueError(f"operation {operation.name!r} does not type each path parameter")
+        result[operation.name] = operation
+    return result

@@ -1,0 +1,125 @@
+"""Operations on task runs and their states."""
+
+from uuid import UUID
+
+from penstock.schemas.flow_runs import (
+    HistoryResponse,
+)
+from penstock.schemas.operations.operation import Operation, Query, table
+from penstock.schemas.states import (
+    OrchestrationResult,
+    SetStateBody,
+    State,
+)
+from penstock.schemas.task_runs import (
+    TaskRun,
+    TaskRunCreate,
+    TaskRunHistoryBody,
+    TaskRunPaginationResponse,
+    TaskRunsFilterBody,
+    TaskRunsFilterPage,
+    TaskRunsPaginateBody,
+    TaskRunUpdate,
+)
+
+OPERATIONS = table(
+    Operation(
+        name="read_task_run_states",
+        method="GET",
+        path="/task_run_states/",
+        query=(Query("task_run_id", UUID, required=True),),
+        response=list[State],
+        repeatable=True,
+    ),
+    Operation(
+        name="read_task_run_state",
+        method="GET",
+        path="/task_run_states/{id}",
+        params=(UUID,),
+        response=State,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="create_task_run",
+        method="POST",
+        path="/task_runs/",
+        body=TaskRunCreate,
+        response=TaskRun,
+        created=True,
+        repeatable=True,
+    ),
+    Operation(
+        name="count_task_runs",
+        method="POST",
+        path="/task_runs/count",
+        body=TaskRunsFilterBody,
+        body_required=False,
+        response=int,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_task_runs",
+        method="POST",
+        path="/task_runs/filter",
+        body=TaskRunsFilterPage,
+        body_required=False,
+        response=list[TaskRun],
+        repeatable=True,
+    ),
+    Operation(
+        name="task_run_history",
+        method="POST",
+        path="/task_runs/history",
+        body=TaskRunHistoryBody,
+        response=list[HistoryResponse],
+        repeatable=True,
+    ),
+    Operation(
+        name="paginate_task_runs",
+        method="POST",
+        path="/task_runs/paginate",
+        body=TaskRunsPaginateBody,
+        body_required=False,
+        response=TaskRunPaginationResponse,
+        repeatable=True,
+    ),
+    Operation(
+        name="delete_task_run",
+        method="DELETE",
+        path="/task_runs/{id}",
+        params=(UUID,),
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="read_task_run",
+        method="GET",
+        path="/task_runs/{id}",
+        params=(UUID,),
+        response=TaskRun,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="update_task_run",
+        method="PATCH",
+        path="/task_runs/{id}",
+        params=(UUID,),
+        body=TaskRunUpdate,
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="set_task_run_state",
+        method="POST",
+        path="/task_runs/{id}/set_state",
+        params=(UUID,),
+        body=SetStateBody,
+        response=OrchestrationResult,
+        created=True,
+        errors=(404,),
+    ),
+)
