@@ -1,0 +1,53 @@
+# Two commands matter: `make demo` installs and runs the main job, `make test` runs every check.
+# Each builds its own virtual environment in .venv and needs only Python 3.11 or newer, git, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PEER := .venv-peer
+
+.PHONY: demo test lint types unit contract bench clean services
+
+$(VENV)/.installed: pyproject.toml
+	@echo "Building the virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The peer's published package, in an environment of its own: a client to be compatible with and
+# an opponent to be measured against. Penstock never imports it.
+$(PEER)/.installed:
+	@echo "Building the peer client's environment in $(PEER) ..."
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		'prefect==3.7.4' 'fastapi<0.137' 'sqlalchemy<2.1'
+	@touch $@
+
+demo: $(VENV)/.installed ## install and run the time zone pipeline
+	@$(BIN)/python examples/timezones.py
+
+test: lint types unit contract ## every check that must be green
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+unit: $(VENV)/.installed services
+	$(BIN)/python -m pytest -q --ignore=tests/contract/test_peer_client.py
+
+contract: $(VENV)/.installed $(PEER)/.installed
+	PENSTOCK_TEST_PEER_PYTHON=$(CURDIR)/$(PEER)/bin/python \
+		$(BIN)/python -m pytest -q tests/contract/test_peer_client.py
+
+services: ## say which databases the tests will find
+	@$(BIN)/python scripts/services.py
+
+bench: $(VENV)/.installed $(PEER)/.installed ## the comparison table, both systems in one interleaved run
+	$(BIN)/python benchmarks/compare.py --peer $(PEER)/bin/python
+
+clean:
+	rm -rf $(VENV) $(PEER) build dist .pytest_cache .ruff_cache .hypothesis
