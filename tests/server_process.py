@@ -9,6 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 
 def free_port() -> int:
@@ -54,7 +55,7 @@ class ServerProcess:
         assert self._process is not None, "the server is not running; call start first"
         return self._process.pid
 
-    def start(self, timeout: float = 30) -> "ServerProcess":
+    def start(self, timeout: float = 30) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "penstock", "server", "start", "--port", str(self.port)],
@@ -69,7 +70,7 @@ class ServerProcess:
                 break
             try:
                 with urllib.request.urlopen(f"{self.api}/health", timeout=1):
-                    return self
+                    return
             except OSError:
                 time.sleep(0.02)
         raise AssertionError(f"the server did not become healthy:\n{self.output()[-4000:]}")
@@ -92,8 +93,9 @@ class ServerProcess:
         self._process.wait(30)
         self._process = None
 
-    def __enter__(self) -> "ServerProcess":
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self,
