@@ -1,0 +1,329 @@
+"""PostgreSQL: a thread per connection, one transaction per operation.
+
+Writers run under READ COMMITTED and lock the rows they decide about in their statements; readers
+see one snapshot. Commits of several connections are grouped by the server itself. A connection
+lost before the commit was sent, a deadlock, or a serialization failure repeats the operation; a
+connection lost during the commit cannot be told from a committed one and is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import datetime
+from typing import Any, ClassVar, Never
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+
+from penstock.base.clock import Clock
+from penstock.schemas.errors import ObjectConflict, PenstockException, ServiceUnavailable
+from penstock.server.store import migration
+from penstock.server.store.columns import microseconds
+from penstock.server.store.dsn import conninfo
+from penstock.server.store.jobs import Crew, Hand, Job, settle
+from penstock.server.store.parameters import adapt
+from penstock.server.store.statements import Statements, maker_of, numbered, statements
+from penstock.server.store.store import Store, runs
+from penstock.server.store.transaction import Dialect, Row
+
+WRITERS = 8
+READERS = 4
+ATTEMPTS = 3
+"""Times an operation is run when the database asks for a repeat."""
+MIGRATION_LOCK = 0x50454E53544F434B
+"""Key of the advisory lock held while the schema changes (the ASCII codes of PENSTOCK)."""
+
+_BEGIN_WRITE = b"BEGIN"
+_BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_REPEAT = (errors.DeadlockDetected, errors.SerializationFailure)
+
+
+def _translated(error: psycopg.Error) -> PenstockException | None:
+    """The refusal that a driver error amounts to; None for an error of ours."""
+    if isinstance(error, errors.UniqueViolation):
+        names = f"{error.diag.table_name} ({error.diag.constraint_name})"
+        return ObjectConflict(f"the value is taken by another object of {names}; choose another")
+    if isinstance(error, errors.ForeignKeyViolation):
+        return ObjectConflict("an object that this one refers to is not there; make it first")
+    if isinstance(error, psycopg.OperationalError):
+        reason = str(error).strip().splitlines()
+        return ServiceUnavailable(
+            f"the database cannot be used now ({reason[0] if reason else error!r}); try again"
+        )
+    return None
+
+
+def _adapters() -> AdaptersMap:
+    """Integers always travel as eight bytes, so that a statement is prepared only once."""
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_dumper(int, Int8BinaryDumper)
+    return adapters
+
+
+class PostgresqlTx:
+    """One operation's transaction on its thread's connection."""
+
+    __slots__ = ("_cursor", "_statements", "count", "dialect", "failure", "now", "topics")
+
+    def __init__(self, cursor: psycopg.RawCursor[Any], named: Statements, now: datetime) -> None:
+        self.dialect: Dialect = "postgresql"
+        # The driver's types allow only literal text as a query; ours comes from checked files.
+        self._cursor: Any = cursor
+        self._statements = named
+        self.now = now
+        self.count = 0
+        self.topics: set[str] = set()
+        self.failure: psycopg.Error | None = None
+
+    def one(self, name: str, /, **params: Any) -> Row | None:
+        statement = self._statements[name]
+        self._run(statement.sql, statement.values(params))
+        values = self._cursor.fetchone()
+        if values is None:
+            return None
+        if statement.maker is None:
+            statement.maker = maker_of(self._cursor.description or ())
+        return statement.maker.row(values)
+
+    def all(self, name: str, /, **params: Any) -> list[Row]:
+        statement = self._statements[name]
+        self._run(statement.sql, statement.values(params))
+        if statement.maker is None:
+            statement.maker = maker_of(self._cursor.description or ())
+        return statement.maker.rows(self._cursor.fetchall())
+
+    def run(self, name: str, /, **params: Any) -> int:
+        statement = self._statements[name]
+        self._run(statement.sql, statement.values(params))
+        return self._cursor.rowcount
+
+    def many(self, name: str, rows: Sequence[Mapping[str, Any]], /) -> int:
+        if not rows:
+            return 0
+        statement = self._statements[name]
+        values = [statement.values(params) for params in rows]
+        self._step()
+        try:
+            self._cursor.executemany(statement.sql, values)
+        except psycopg.Error as error:
+            self._refuse(error)
+        return self._cursor.rowcount
+
+    def fetch(self, sql: str, params: Sequence[Any], /) -> list[Row]:
+        self._run(numbered(sql), [adapt(value) for value in params])
+        return maker_of(self._cursor.description or ()).rows(self._cursor.fetchall())
+
+    def wake(self, topic: str, /) -> None:
+        self.topics.add(topic)
+
+    def _run(self, sql: str, values: list[Any]) -> None:
+        self._step()
+        try:
+            self._cursor.execute(sql, values)
+        except psycopg.Error as error:
+            self._refuse(error)
+
+    def _step(self) -> None:
+        if self.failure is not None:
+            raise _translated(self.failure) or self.failure
+        self.count += 1
+
+    def _refuse(self, error: psycopg.Error) -> Never:
+        self.failure = error
+        refusal = _translated(error)
+        if refusal is None:
+            raise error
+        raise refusal from error
+
+
+class PostgresqlStore(Store):
+    """A store in one PostgreSQL database, in the first schema of the search path."""
+
+    dialect: ClassVar[Dialect] = "postgresql"
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__(clock)
+        self._conninfo = conninfo(url)
+        self._adapters = _adapters()
+        self._statements = statements("postgresql")
+        self._writers = Crew("penstock-postgresql-writer", WRITERS, self._serve_writes)
+        self._readers = Crew("penstock-postgresql-reader", READERS, self._serve_reads)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with closing(self._connect()) as connection, self._migration_lock(connection):
+            self._migrate(connection)
+
+    def _close(self) -> None:
+        """Every connection belongs to a thread and was closed by it."""
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise (_translated(error) or error) from error
+        connection.prepare_threshold = 2
+        connection.prepared_max = 256
+        return connection
+
+    def _migration_lock(self, connection: psycopg.Connection[Any]) -> "_AdvisoryLock":
+        return _AdvisoryLock(connection)
+
+    def _migrate(self, connection: psycopg.Connection[Any]) -> None:
+        def execute(sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+            cursor = connection.execute(sql.encode(), params or None)
+            return cursor.fetchall() if cursor.description else []
+
+        def run_script(script: str) -> None:
+            connection.execute(script.encode())
+
+        try:
+            with connection.transaction():
+                migration.migrate(execute, run_script, "postgresql", microseconds(self.clock.now()))
+                connection.execute(statements("postgresql")["event.align"].sql.encode())
+        except psycopg.Error as error:
+            raise (_translated(error) or error) from error
+
+    def reset(self) -> None:
+        with (
+            self._lifecycle,
+            closing(self._connect()) as connection,
+            self._migration_lock(connection),
+        ):
+            with connection.transaction():
+                for kind, name in migration.objects("postgresql"):
+                    connection.execute(f"DROP {kind} IF EXISTS {name} CASCADE".encode())
+            self._migrate(connection)
+
+    # --- operations ------------------------------------------------------------------------------
+
+    def _serve_writes(self, hand: Hand) -> None:
+        self._serve(hand, _BEGIN_WRITE)
+
+    def _serve_reads(self, hand: Hand) -> None:
+        self._serve(hand, _BEGIN_READ)
+
+    def _serve(self, hand: Hand, begin: bytes) -> None:
+        line = _Line(self)
+        while (job := hand.take()) is not None:
+            if not job.abandoned():
+                self._attempt(line, job, begin)
+            settle((job,))
+        line.close()
+
+    def _attempt(self, line: "_Line", job: Job, begin: bytes) -> None:
+        for last in (False,) * (ATTEMPTS - 1) + (True,):
+            job.result = job.error = None
+            tx: PostgresqlTx | None = None
+            try:
+                cursor = line.begin(begin)
+                tx = PostgresqlTx(cursor, self._statements, self.clock.now())
+                done = runs(job, tx) and tx.failure is None
+                self.statistics.add(transactions=1, statements=tx.count)
+                if done:
+                    line.commit()
+                    self.statistics.add(commits=1)
+                    self._woke(tx.topics)
+                    return
+                failure = tx.failure
+                line.rollback()
+            except _CommitUnknown as error:
+                job.fail(ServiceUnavailable(str(error)))
+                return
+            except psycopg.Error as error:
+                failure = error
+                line.close()
+            except ServiceUnavailable as error:
+                job.fail(error)
+                return
+            if failure is not None and (last or not line.worth_repeating(failure)):
+                if job.error is None:
+                    job.fail(_translated(failure) or failure)
+                return
+            if failure is None:
+                return
+
+
+class _CommitUnknown(Exception):
+    """The connection broke while the commit was on its way."""
+
+
+class _Line:
+    """A thread's connection, made when it is needed and again after it was lost."""
+
+    def __init__(self, store: PostgresqlStore) -> None:
+        self._store = store
+        self._connection: psycopg.Connection[Any] | None = None
+        self._cursor: psycopg.RawCursor[Any] | None = None
+
+    def begin(self, statement: bytes) -> psycopg.RawCursor[Any]:
+        if self._connection is None:
+            self._connection = self._store._connect()
+            self._cursor = psycopg.RawCursor(self._connection)
+        self._command(statement)
+        assert self._cursor is not None
+        return self._cursor
+
+    def commit(self) -> None:
+        """Commit. Raises `_CommitUnknown` when the answer was lost."""
+        try:
+            self._command(b"COMMIT")
+        except psycopg.OperationalError as error:
+            if self.lost():
+                self.close()
+                raise _CommitUnknown(
+                    "the connection to the database broke during a commit, which may or may not"
+                    " have happened; repeat the request with the same id"
+                ) from error
+            raise
+
+    def rollback(self) -> None:
+        if self.lost():
+            self.close()
+        else:
+            self._command(b"ROLLBACK")
+
+    def close(self) -> None:
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    def lost(self) -> bool:
+        connection = self._connection
+        return (
+            connection is None
+            or connection.closed
+            or connection.info.transaction_status == TransactionStatus.UNKNOWN
+        )
+
+    def worth_repeating(self, failure: psycopg.Error) -> bool:
+        """Whether the operation left no trace and may succeed when it is run again."""
+        return isinstance(failure, _REPEAT) or (
+            isinstance(failure, psycopg.OperationalError) and self.lost()
+        )
+
+    def _command(self, statement: bytes) -> None:
+        """A statement without parameters or rows, by the shortest way the driver has."""
+        assert self._connection is not None
+        result = self._connection.pgconn.exec_(statement)
+        if result.status != ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(result)
+
+
+class _AdvisoryLock:
+    """Held on a session, so that it covers several transactions; ends with the connection."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self._connection.closed:
+            self._connection.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
