@@ -6,12 +6,12 @@ argument > environment (`PENSTOCK_X`, then `PREFECT_X`) > `.env` > `penstock.tom
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock.schemas.errors import SettingsError
-from penstock.settings.declaration import PREFIXES
+from penstock.settings.declaration import PREFIXES, Setting
 from penstock.settings.derived import with_home
 from penstock.settings.kinds import FilePath
 from penstock.settings.model import Settings
@@ -27,14 +27,18 @@ from penstock.settings.sources import (
     ARGUMENT,
     DOTENV,
     ENVIRONMENT,
+    PROFILE,
     Given,
     flatten,
     from_variables,
     project_layers,
+    project_values,
     read_dotenv,
 )
 from penstock.settings.table import SETTINGS, find
 
+_PRIVATE = ("PENSTOCK__", "PREFECT__", "PENSTOCK_TEST_")
+"""Variables that processes hand to their children and to tests; they are no settings."""
 _TEST_MODES = ("testing.test_mode", "testing.unit_test_mode")
 
 
@@ -78,6 +82,42 @@ def load_collection(
     given = _outer_layers(os.environ if environ is None else environ, _working_directory(directory))
     path = _profiles_path(given)
     return read_profiles(path, built_in=built_in), path
+
+
+def read_layers(
+    environ: Mapping[str, str] | None = None,
+    directory: str | os.PathLike[str] | None = None,
+) -> Iterator[tuple[Given, Setting | None]]:
+    """Every value of every source, strongest source first, overridden ones too.
+
+    Names below Penstock's prefixes that are no setting come with `None`.
+    """
+    environ = os.environ if environ is None else environ
+    place = _working_directory(directory)
+    yield from _all_variables(environ, ENVIRONMENT, "environment")
+    if place is not None:
+        dotenv = os.path.join(place, ".env")  # noqa: PTH118  (path objects cost more here)
+        yield from _all_variables(read_dotenv(dotenv), DOTENV, ".env")
+        for given in project_values(place):
+            yield given, find(given.key)
+    profiles, _ = load_collection(environ, directory)
+    name, _ = chosen_profile_name(environ, profiles)
+    if name in profiles.names:
+        yield from _all_variables(profiles[name].settings, PROFILE, f"profile {name!r}")
+
+
+def _all_variables(
+    variables: Mapping[str, Any], kind: str, place: str
+) -> Iterator[tuple[Given, Setting | None]]:
+    for name, raw in variables.items():
+        upper = name.upper()
+        if not upper.startswith(PREFIXES) and kind != PROFILE:
+            continue
+        if upper.endswith("_PROFILE") or upper.startswith(_PRIVATE):
+            continue
+        setting = find(name)
+        if raw != "" or setting is None or kind == PROFILE:
+            yield Given(raw, kind, place, name), setting
 
 
 def chosen_profile_name(

@@ -133,13 +133,34 @@ def read_toml(path: str, *words: bytes) -> dict[str, Any]:
         raise SettingsError(f"the file {path} is not valid TOML: {error}; repair it") from error
 
 
-def project_layers(directory: str) -> Iterator[dict[str, Given]]:
-    """What the files of the working directory give, strongest first."""
+def _project_tables(directory: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     for name in ("penstock", "prefect"):
         path = os.path.join(directory, f"{name}.toml")  # noqa: PTH118  (as above)
-        yield from_table(read_toml(path), f"{name}.toml")
+        yield read_toml(path), f"{name}.toml"
     path = os.path.join(directory, "pyproject.toml")  # noqa: PTH118  (as above)
     tools = read_toml(path, b"penstock", b"prefect").get("tool", {})
     for name in ("penstock", "prefect"):
         if isinstance(table := tools.get(name), Mapping):
-            yield from_table(table, f"pyproject.toml [tool.{name}]")
+            yield table, f"pyproject.toml [tool.{name}]"
+
+
+def project_layers(directory: str) -> Iterator[dict[str, Given]]:
+    """What the files of the working directory give, strongest first."""
+    for table, place in _project_tables(directory):
+        yield from_table(table, place)
+
+
+def project_values(directory: str) -> Iterator[Given]:
+    """Every leaf of those files, whether it is a setting or not."""
+    for table, place in _project_tables(directory):
+        for key, raw in _leaves(table):
+            yield Given(raw, PROJECT_FILE, place, key)
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        accessor = f"{prefix}{name}"
+        if isinstance(value, Mapping) and accessor not in SETTINGS:
+            yield from _leaves(value, f"{accessor}.")
+        else:
+            yield accessor, value

@@ -1,0 +1,55 @@
+"""The root command: global options, and the table of command groups."""
+
+import os
+import sys
+
+import click
+
+from penstock.base.version import VERSION
+from penstock.cli.lazy import Entry, LazyGroup
+from penstock.schemas.errors import PenstockException
+
+ENTRIES = {
+    "config": Entry("penstock.cli.config:config", "View and change settings of the profile."),
+    "flow": Entry("penstock.cli.flow:flow", "Look at flows."),
+    "flow-run": Entry("penstock.cli.flow_run:flow_run", "Look at flow runs and control them."),
+    "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
+    "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
+    "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),
+    "version": Entry("penstock.cli.version:version", "Say which versions are in use."),
+}
+
+
+@click.command(cls=LazyGroup, entries=ENTRIES, context_settings={"help_option_names": ["--help"]})
+@click.option("--profile", "-p", metavar="NAME", help="Use this profile for the command.")
+@click.option("--prompt/--no-prompt", default=None, help="Whether the command may ask questions.")
+@click.version_option(VERSION, "--version", "-v", message="%(version)s")
+@click.pass_context
+def cli(ctx: click.Context, profile: str | None, prompt: bool | None) -> None:
+    """Penstock runs, retries, records and observes workflows written in Python."""
+    ctx.obj = prompt
+    if profile is not None:
+        # Child processes (a server in the background, say) follow the choice as well.
+        os.environ["PENSTOCK_PROFILE"] = profile
+
+
+def main() -> None:
+    """Run a command; errors go to stderr and end with status 1, wrong usage with status 2."""
+    try:
+        status = cli.main(standalone_mode=False, prog_name="penstock")
+    except click.exceptions.Exit as leave:
+        status = leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Aborted.", err=True)
+        status = 130
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except PenstockException as error:
+        click.echo(f"Error: {error}", err=True)
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
