@@ -1,0 +1,48 @@
+"""The function that carries out each operation, by the operation's name.
+
+Health, version and settings are answered by the edge, which knows the process; they have no
+function here.
+"""
+
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from penstock.schemas.operations import OPERATIONS
+from penstock.server.ops import (
+    admin,
+    events,
+    flow_run_inputs,
+    flow_run_lists,
+    flow_runs,
+    flows,
+    graph,
+    logs,
+    resume,
+    task_runs,
+)
+
+_MODULES: tuple[ModuleType, ...] = (
+    admin,
+    flows,
+    flow_runs,
+    flow_run_lists,
+    flow_run_inputs,
+    graph,
+    resume,
+    task_runs,
+    logs,
+    events,
+)
+
+
+def _found(names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    return {
+        name: function
+        for name in names
+        for module in _MODULES
+        if (function := getattr(module, name, None)) is not None
+    }
+
+
+OPS: dict[str, Callable[..., Any]] = _found(OPERATIONS)

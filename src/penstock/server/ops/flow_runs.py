@@ -1,0 +1,243 @@
+"""Operations on single flow runs: create, begin, read, change, delete, resume."""
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET
+
+from penstock.base import json
+from penstock.base.ids import uuid7
+from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
+from penstock.schemas.flow_runs import FlowRun, FlowRunBegin, FlowRunCreate, FlowRunUpdate
+from penstock.schemas.states import State, StateCreate, StateType
+from penstock.server.domain.naming import name_for
+from penstock.server.ops import views
+from penstock.server.ops.context import Context, Made
+from penstock.server.ops.deletion import delete_flow_run_row
+from penstock.server.ops.emit import emit
+from penstock.server.ops.flows import put_flow
+from penstock.server.ops.transition import apply_initial_state, set_flow_run_state
+from penstock.server.store.transaction import Row, Tx
+
+__all__ = [
+    "begin_flow_run",
+    "create_flow_run",
+    "delete_flow_run",
+    "read_flow_run",
+    "read_flow_run_state",
+    "read_flow_run_states",
+    "set_flow_run_state",
+    "update_flow_run",
+    "update_flow_run_labels",
+]
+
+
+def create_flow_run(tx: Tx, context: Context, *, body: FlowRunCreate) -> Made[FlowRun]:
+    """The flow run, made with its first state (Pending unless given) when it is not there.
+
+    Repeatable by `id` (an extension) and by the flow's `idempotency_key`: the run that was made
+    before is returned as it is. Refuses an unknown flow (409), a work pool that does not exist
+    (404) and parameters above the server's limit (422).
+    """
+    flow = tx.one("flow.get", id=body.flow_id)
+    if flow is None:
+        raise ObjectConflict(
+            f"flow {body.flow_id} does not exist, so it cannot be run; create the flow first"
+        )
+    return _put_flow_run(tx, context, flow, body)
+
+
+def begin_flow_run(tx: Tx, context: Context, *, body: FlowRunBegin) -> FlowRun:
+    """Flow, flow run and first state in one transaction; repeatable as `create_flow_run` is.
+
+    Costs at most six statements when the flow is there already.
+    """
+    flow = put_flow(tx, body.flow).value
+    return _put_flow_run(tx, context, flow, body.run).value
+
+
+def read_flow_run(tx: Tx, context: Context, id: str) -> FlowRun:
+    return views.flow_run(existing_flow_run(tx, id), tx.now)
+
+
+def update_flow_run(tx: Tx, context: Context, id: str, *, body: FlowRunUpdate) -> None:
+    """Set the members that `body` has. A change of nothing writes and emits nothing.
+
+    `job_variables` may change only before a deployed run was submitted (400 otherwise).
+    """
+    row = _locked(tx, id)
+    if body.parameters is not UNSET:
+        check_parameters(context, body.parameters)
+    if body.job_variables is not UNSET:
+        _check_job_variables_may_change(row)
+    _write_changes(
+        tx,
+        row,
+        {
+            name: getattr(body, name)
+            for name in body.__struct_fields__
+            # A run always has a name, so null cannot clear it.
+            if getattr(body, name) is not UNSET and (name, getattr(body, name)) != ("name", None)
+        },
+    )
+
+
+def update_flow_run_labels(tx: Tx, context: Context, id: str, *, body: dict[str, Any]) -> None:
+    """Merge `body`, a flat map, over the labels of the run."""
+    for key, value in body.items():
+        if not isinstance(value, bool | int | float | str):
+            raise RequestInvalid(
+                f"label {key!r} is not a text, number or boolean; send a flat map of labels"
+            )
+    row = _locked(tx, id)
+    _write_changes(tx, row, {"labels": {**(json.decode(row["labels"]) or {}), **body}})
+
+
+def delete_flow_run(tx: Tx, context: Context, id: str) -> None:
+    """Delete the run with its states, task runs, inputs, timers and log records."""
+    delete_flow_run_row(tx, existing_flow_run(tx, id))
+
+
+def read_flow_run_states(tx: Tx, context: Context, *, flow_run_id: Any) -> list[State]:
+    """The history of a run, oldest first; empty for an unknown run."""
+    return [views.state(row) for row in tx.all("flow_run.states", id=str(flow_run_id))]
+
+
+def read_flow_run_state(tx: Tx, context: Context, id: str) -> State:
+    row = tx.one("flow_run.state", id=id)
+    if row is None:
+        raise ObjectMissing(f"flow run state {id} does not exist; list the states of its run")
+    return views.state(row)
+
+
+def existing_flow_run(tx: Tx, id: str) -> Row:
+    row = tx.one("flow_run.get", id=id)
+    if row is None:
+        raise _missing(id)
+    return row
+
+
+def require_flow_run(tx: Tx, id: str) -> None:
+    """Refuse (404) when there is no such run; cheaper than reading the run."""
+    if tx.one("flow_run.exists", id=id) is None:
+        raise _missing(id)
+
+
+def check_parameters(context: Context, parameters: dict[str, Any]) -> json.Raw:
+    """`parameters` as JSON, refused when it is larger than the server takes."""
+    encoded = json.encode(parameters)
+    if len(encoded) > context.limits.parameter_bytes:
+        raise RequestInvalid(
+            f"the parameters are {len(encoded)} bytes as JSON and the limit is "
+            f"{context.limits.parameter_bytes}; pass a reference to large data instead"
+        )
+    return json.Raw(encoded)
+
+
+def _missing(id: str) -> ObjectMissing:
+    return ObjectMissing(f"flow run {id} does not exist; it may have been deleted")
+
+
+def _locked(tx: Tx, id: str) -> Row:
+    row = tx.one("flow_run.get_for_update", id=id)
+    if row is None:
+        raise _missing(id)
+    return row
+
+
+def _put_flow_run(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> Made[FlowRun]:
+    if body.work_pool_name is not None:
+        raise ObjectMissing(f"work pool {body.work_pool_name!r} does not exist; create it first")
+    id = str(uuid7()) if body.id is UNSET else str(body.id)
+    row = tx.one(
+        "flow_run.insert",
+        id=id,
+        flow_id=flow["id"],
+        deployment_id=body.deployment_id,
+        deployment_version=None,
+        flow_version=body.flow_version,
+        name=body.name or name_for(UUID(id).int & 0xFFFF_FFFF),
+        parameters=check_parameters(context, body.parameters),
+        context=body.context,
+        empirical_policy=body.empirical_policy,
+        tags=body.tags,
+        labels=_labels(flow, body),
+        job_variables=body.job_variables,
+        idempotency_key=body.idempotency_key,
+        auto_scheduled=False,
+        created_by=None,
+        infrastructure_document_id=body.infrastructure_document_id,
+        parent_task_run_id=body.parent_task_run_id,
+        work_queue_id=None,
+        work_queue_name=body.work_queue_name,
+        now=tx.now,
+    )
+    if row is None:
+        return Made(views.flow_run(_made_before(tx, flow, id, body), tx.now), False)
+    first = body.state or StateCreate(type=StateType.PENDING)
+    apply_initial_state(tx, context, "flow_run", row, first)
+    return Made(read_flow_run(tx, context, id), True)
+
+
+def _made_before(tx: Tx, flow: Row, id: str, body: FlowRunCreate) -> Row:
+    row = tx.one("flow_run.get", id=id) if body.id is not UNSET else None
+    if row is None and body.idempotency_key is not None:
+        row = tx.one(
+            "flow_run.get_by_key", flow_id=flow["id"], idempotency_key=body.idempotency_key
+        )
+    if row is None:
+        raise ObjectMissing(f"flow run {id} was deleted while it was created; repeat the request")
+    if row["flow_id"] != flow["id"]:
+        raise ObjectConflict(
+            f"flow run {id} exists and belongs to another flow; create the run with a new id"
+        )
+    return row
+
+
+def _labels(flow: Row, body: FlowRunCreate) -> dict[str, Any]:
+    labels: dict[str, Any] = {"prefect.flow.id": flow["id"]}
+    if body.deployment_id is not None:
+        labels["prefect.deployment.id"] = str(body.deployment_id)
+    return labels | (body.labels or {})
+
+
+def _check_job_variables_may_change(row: Row) -> None:
+    if row["state_type"] != StateType.SCHEDULED or row["deployment_id"] is None:
+        raise Refusal(
+            f"job variables of flow run {row['id']} cannot change: only a deployed run that is "
+            "still scheduled takes them; set them on the next run"
+        )
+
+
+_DOCUMENTS = ("parameters", "empirical_policy", "tags", "labels", "job_variables")
+_COLUMNS = ("name", "flow_version", "infrastructure_pid", *_DOCUMENTS)
+
+
+def _write_changes(tx: Tx, row: Row, changes: dict[str, Any]) -> None:
+    changed = [name for name, value in changes.items() if _differs(row[name], value)]
+    if not changed:
+        return
+    values = {name: row[name] for name in _COLUMNS} | {name: changes[name] for name in changed}
+    tx.run("flow_run.update", id=row["id"], now=tx.now, **values)
+    emit(
+        tx,
+        event="penstock.flow-run.updated",
+        resource={
+            "prefect.resource.id": f"prefect.flow-run.{row['id']}",
+            "prefect.resource.name": values["name"],
+        },
+        related=[
+            {
+                "prefect.resource.id": f"prefect.flow.{row['flow_id']}",
+                "prefect.resource.role": "flow",
+            }
+        ],
+        # Names only: parameters and job variables may hold secrets.
+        payload={"updated_fields": sorted(changed)},
+    )
+
+
+def _differs(stored: Any, value: Any) -> bool:
+    if isinstance(stored, json.Raw):
+        return json.decode(stored) != json.decode(json.encode(value))
+    return stored != value

@@ -1,0 +1,22 @@
+-- name: flow.insert
+INSERT INTO flow (id, name, tags, labels, created, updated)
+VALUES (:id, :name, :tags, :labels, :now, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: flow.get
+SELECT * FROM flow WHERE id = :id;
+
+-- name: flow.get_by_name
+SELECT * FROM flow WHERE name = :name;
+
+-- name: flow.set_tags
+UPDATE flow SET tags = :tags, updated = :now WHERE id = :id;
+
+-- name: flow.delete
+DELETE FROM flow WHERE id = :id;
+
+-- name: flow.count_runs
+SELECT COUNT(*) AS runs FROM flow_run WHERE flow_id = :id;
+
+-- name: flow.some_runs
+SELECT id, flow_id, name FROM flow_run WHERE flow_id = :id LIMIT :limit;

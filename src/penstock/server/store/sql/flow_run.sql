@@ -1,0 +1,106 @@
+-- name: flow_run.insert
+INSERT INTO flow_run (
+    id, flow_id, deployment_id, deployment_version, flow_version, name, parameters, context,
+    empirical_policy, tags, labels, job_variables, idempotency_key, auto_scheduled, created_by,
+    infrastructure_document_id, parent_task_run_id, work_queue_id, work_queue_name,
+    created, updated
+) VALUES (
+    :id, :flow_id, :deployment_id, :deployment_version, :flow_version, :name, :parameters,
+    :context, :empirical_policy, :tags, :labels, :job_variables, :idempotency_key,
+    :auto_scheduled, :created_by, :infrastructure_document_id, :parent_task_run_id,
+    :work_queue_id, :work_queue_name, :now, :now
+)
+ON CONFLICT DO NOTHING
+RETURNING *;
+
+-- name: flow_run.get
+SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
+    s.data AS state_data
+FROM flow_run AS r
+LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+WHERE r.id = :id;
+
+-- name: flow_run.get_by_key
+SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
+    s.data AS state_data
+FROM flow_run AS r
+LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+WHERE r.flow_id = :flow_id AND r.idempotency_key = :idempotency_key;
+
+-- name: flow_run.get_for_update
+SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
+    s.data AS state_data
+FROM flow_run AS r
+LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+WHERE r.id = :id;
+
+-- name: flow_run.exists
+SELECT id FROM flow_run WHERE id = :id;
+
+-- name: flow_run.update
+UPDATE flow_run
+SET name = :name, flow_version = :flow_version, parameters = :parameters,
+    empirical_policy = :empirical_policy, tags = :tags, labels = :labels,
+    job_variables = :job_variables, infrastructure_pid = :infrastructure_pid, updated = :now
+WHERE id = :id;
+
+-- name: flow_run.delete
+DELETE FROM flow_run WHERE id = :id;
+
+-- name: flow_run.orphan_children
+UPDATE flow_run SET parent_task_run_id = NULL
+WHERE parent_task_run_id IN (SELECT id FROM task_run WHERE flow_run_id = :id);
+
+-- name: flow_run.orphan_children_of_task_run
+UPDATE flow_run SET parent_task_run_id = NULL WHERE parent_task_run_id = :id;
+
+-- name: flow_run.states
+SELECT * FROM flow_run_state WHERE flow_run_id = :id ORDER BY timestamp, id;
+
+-- name: flow_run.state
+SELECT * FROM flow_run_state WHERE id = :id;
+
+-- name: flow_run.children
+-- Subflow runs of a run, through the task runs that stand for them.
+SELECT r.*, f.name AS flow_name
+FROM task_run AS t
+JOIN flow_run AS r ON r.parent_task_run_id = t.id
+JOIN flow AS f ON f.id = r.flow_id
+WHERE t.flow_run_id = :id;
+
+-- name: flow_run.delete_timers
+DELETE FROM timer
+WHERE key = :id OR key IN (SELECT id FROM task_run WHERE flow_run_id = :id);
+
+-- name: flow_run.late
+SELECT id, next_scheduled_start_time
+FROM flow_run
+WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled'
+    AND next_scheduled_start_time <= :before
+    AND (next_scheduled_start_time > :after_time
+        OR (next_scheduled_start_time = :after_time AND id > :after_id))
+ORDER BY next_scheduled_start_time, id
+LIMIT :limit;
+
+-- name: flow_run.of_cancelled_parents
+-- Subflow runs that go on although the run that called them was cancelled. Those that are being
+-- cancelled by a worker already (they have a deployment) are left to it.
+SELECT r.id, r.deployment_id
+FROM flow_run AS r
+JOIN task_run AS t ON t.id = r.parent_task_run_id
+JOIN flow_run AS parent ON parent.id = t.flow_run_id
+WHERE parent.state_type = 'CANCELLED'
+    AND (r.state_type IS NULL
+        OR r.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED')
+        OR (r.state_type = 'CANCELLING' AND r.deployment_id IS NULL))
+    AND r.id > :after
+ORDER BY r.id
+LIMIT :limit;
+
+-- name: flow_run.expired
+SELECT id
+FROM flow_run
+WHERE state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    AND end_time < :before AND parent_task_run_id IS NULL AND id > :after
+ORDER BY id
+LIMIT :limit;
