@@ -1,0 +1,933 @@
+"""Typed methods of the clients. Written by scripts/generate_client.py; do not edit."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from penstock.client import methods
+from penstock.client.calls import Call, Steps
+from penstock.client.methods import Labels
+from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.events import (
+    Countable,
+    Event,
+    EventCount,
+    EventFilter,
+    EventPage,
+    EventsCountBody,
+)
+from penstock.schemas.filters import (
+    DeploymentFilter,
+    FlowFilter,
+    FlowRunFilter,
+    TaskRunFilter,
+    WorkPoolFilter,
+    WorkQueueFilter,
+)
+from penstock.schemas.flow_runs import (
+    DependencyResult,
+    FlowRun,
+    FlowRunBegin,
+    FlowRunBulkDeleteResponse,
+    FlowRunBulkSetStateResponse,
+    FlowRunHistoryBody,
+    FlowRunInput,
+    FlowRunPaginationResponse,
+    FlowRunPolicy,
+    FlowRunsBulkDeleteBody,
+    FlowRunsBulkSetStateBody,
+    FlowRunsFilterBody,
+    FlowRunSort,
+    FlowRunsPaginateBody,
+    Graph,
+    HistoryResponse,
+)
+from penstock.schemas.flows import (
+    Flow,
+    FlowBulkDeleteResponse,
+    FlowPaginationResponse,
+    FlowsBulkDeleteBody,
+    FlowsFilterBody,
+    FlowSort,
+    FlowsPaginateBody,
+    FlowUpdate,
+)
+from penstock.schemas.logs import Log, LogCreate, LogFilter, LogSort
+from penstock.schemas.states import OrchestrationResult, State, StateCreate
+from penstock.schemas.task_runs import (
+    TaskInput,
+    TaskRun,
+    TaskRunHistoryBody,
+    TaskRunPaginationResponse,
+    TaskRunsFilterBody,
+    TaskRunSort,
+    TaskRunsPaginateBody,
+    TaskRunUpdate,
+)
+
+
+class SyncMethods:
+    """One method for everything the API offers."""
+
+    def call(self, operation: str, /, *params: Any, body: Any = None, **query: Any) -> Any:
+        raise NotImplementedError
+
+    def _run(self, asked: Call[Any] | Steps[Any]) -> Any:
+        raise NotImplementedError
+
+    def create_flow(self, flow: Any) -> UUID:
+        """Make the flow (an object with a `name`) known; returns its id."""
+        return self._run(methods.create_flow(flow))
+
+    def create_flow_from_name(self, flow_name: str) -> UUID:
+        return self._run(methods.create_flow_from_name(flow_name))
+
+    def read_flow(self, flow_id: UUID | str) -> Flow:
+        return self._run(methods.read_flow(flow_id))
+
+    def read_flow_by_name(self, flow_name: str) -> Flow:
+        return self._run(methods.read_flow_by_name(flow_name))
+
+    def delete_flow(self, flow_id: UUID | str) -> None:
+        self._run(methods.delete_flow(flow_id))
+
+    def read_flows(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        sort: FlowSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Flow]:
+        return self._run(
+            methods.read_flows(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def create_flow_run(
+        self,
+        flow: Any,
+        name: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        parent_task_run_id: UUID | None = None,
+        state: State | StateCreate | None = None,
+        work_pool_name: str | None = None,
+        work_queue_name: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+        id: UUID | None = None,
+    ) -> FlowRun:
+        """Create a run of `flow` (an object with `name`, and optionally `version`, `retries`,
+        `retry_delay_seconds`), and the flow when it is new. Parameters must be JSON values. On a
+        server that announces it this is one request, else two."""
+        return self._run(
+            methods.create_flow_run(
+                flow,
+                name,
+                parameters,
+                context,
+                tags,
+                parent_task_run_id,
+                state,
+                work_pool_name,
+                work_queue_name,
+                job_variables,
+                id,
+            )
+        )
+
+    def begin_flow_run(self, body: FlowRunBegin) -> FlowRun:
+        """Create flow, run and first state: one request where the server announces it, else two."""
+        return self._run(methods.begin_flow_run(body))
+
+    def read_flow_run(self, flow_run_id: UUID | str) -> FlowRun:
+        return self._run(methods.read_flow_run(flow_run_id))
+
+    def update_flow_run(
+        self,
+        flow_run_id: UUID | str,
+        flow_version: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        empirical_policy: FlowRunPolicy | None = None,
+        infrastructure_pid: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+    ) -> None:
+        """Change the given fields; None leaves a field as it is."""
+        self._run(
+            methods.update_flow_run(
+                flow_run_id,
+                flow_version,
+                parameters,
+                name,
+                tags,
+                empirical_policy,
+                infrastructure_pid,
+                job_variables,
+            )
+        )
+
+    def set_flow_run_name(self, flow_run_id: UUID | str, name: str) -> None:
+        self._run(methods.set_flow_run_name(flow_run_id, name))
+
+    def update_flow_run_labels(self, flow_run_id: UUID | str, labels: Labels) -> None:
+        self._run(methods.update_flow_run_labels(flow_run_id, labels))
+
+    def delete_flow_run(self, flow_run_id: UUID | str) -> None:
+        self._run(methods.delete_flow_run(flow_run_id))
+
+    def set_flow_run_state(
+        self, flow_run_id: UUID | str, state: State | StateCreate, force: bool = False
+    ) -> OrchestrationResult:
+        """Propose `state`; `force` asks the server to skip its rules."""
+        return self._run(methods.set_flow_run_state(flow_run_id, state, force))
+
+    def resume_flow_run(
+        self, flow_run_id: UUID | str, run_input: dict[str, Any] | None = None
+    ) -> OrchestrationResult:
+        return self._run(methods.resume_flow_run(flow_run_id, run_input))
+
+    def read_flow_run_states(self, flow_run_id: UUID | str) -> list[State]:
+        return self._run(methods.read_flow_run_states(flow_run_id))
+
+    def read_flow_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        sort: FlowRunSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[FlowRun]:
+        return self._run(
+            methods.read_flow_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def count_flow_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+    ) -> int:
+        return self._run(
+            methods.count_flow_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+            )
+        )
+
+    def create_flow_run_input(
+        self, flow_run_id: UUID | str, key: str, value: str, sender: str | None = None
+    ) -> None:
+        """Store an input; `sender` is `prefect.flow-run.<id>` and is checked to hold an id."""
+        self._run(methods.create_flow_run_input(flow_run_id, key, value, sender))
+
+    def filter_flow_run_input(
+        self, flow_run_id: UUID | str, key_prefix: str, limit: int, exclude_keys: Iterable[str]
+    ) -> list[FlowRunInput]:
+        return self._run(
+            methods.filter_flow_run_input(flow_run_id, key_prefix, limit, exclude_keys)
+        )
+
+    def read_flow_run_input(self, flow_run_id: UUID | str, key: str) -> str:
+        return self._run(methods.read_flow_run_input(flow_run_id, key))
+
+    def delete_flow_run_input(self, flow_run_id: UUID | str, key: str) -> None:
+        self._run(methods.delete_flow_run_input(flow_run_id, key))
+
+    def create_task_run(
+        self,
+        task: Any,
+        flow_run_id: UUID | None,
+        dynamic_key: str,
+        id: UUID | None = None,
+        name: str | None = None,
+        extra_tags: Iterable[str] | None = None,
+        state: State | StateCreate | None = None,
+        task_inputs: Mapping[str, list[TaskInput]] | None = None,
+    ) -> TaskRun:
+        """Create a run of `task` (an object with `name`, `task_key` and the policy attributes)."""
+        return self._run(
+            methods.create_task_run(
+                task, flow_run_id, dynamic_key, id, name, extra_tags, state, task_inputs
+            )
+        )
+
+    def read_task_run(self, task_run_id: UUID | str) -> TaskRun:
+        return self._run(methods.read_task_run(task_run_id))
+
+    def delete_task_run(self, task_run_id: UUID | str) -> None:
+        self._run(methods.delete_task_run(task_run_id))
+
+    def set_task_run_name(self, task_run_id: UUID | str, name: str) -> None:
+        self._run(methods.set_task_run_name(task_run_id, name))
+
+    def set_task_run_state(
+        self, task_run_id: UUID | str, state: State | StateCreate, force: bool = False
+    ) -> OrchestrationResult:
+        return self._run(methods.set_task_run_state(task_run_id, state, force))
+
+    def read_task_run_states(self, task_run_id: UUID | str) -> list[State]:
+        return self._run(methods.read_task_run_states(task_run_id))
+
+    def read_task_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        sort: TaskRunSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[TaskRun]:
+        return self._run(
+            methods.read_task_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def create_logs(self, logs: Iterable[LogCreate | dict[str, Any]]) -> None:
+        self._run(methods.create_logs(logs))
+
+    def read_logs(
+        self,
+        log_filter: LogFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        sort: LogSort | None = None,
+    ) -> list[Log]:
+        return self._run(methods.read_logs(log_filter, limit, offset, sort))
+
+    def create_events(self, events: Iterable[Event]) -> None:
+        self._run(methods.create_events(events))
+
+    def read_events(self, filter: EventFilter | None = None, limit: int = 50) -> EventPage:
+        """The newest events that match; the server gives at most 50 a page."""
+        return self._run(methods.read_events(filter, limit))
+
+    def read_events_page(self, next_page_url: str) -> EventPage:
+        """The page that `next_page` of another page names."""
+        return self._run(methods.read_events_page(next_page_url))
+
+    def update_server_default_result_storage(
+        self, default_result_storage_block_id: UUID
+    ) -> ServerDefaultResultStorage:
+        return self._run(
+            methods.update_server_default_result_storage(default_result_storage_block_id)
+        )
+
+    def api_version(self) -> str:
+        """The server's version."""
+        return self._run(methods.api_version())
+
+    def api_healthcheck(self) -> Exception | None:
+        """None when the API answers that it is well, else the error."""
+        return self._run(methods.api_healthcheck())
+
+    def find_flow_by_name(self, flow_name: str) -> Flow | None:
+        """The flow of that name, None when there is none."""
+        return self._run(methods.find_flow_by_name(flow_name))
+
+    def read_settings(self) -> str | Any:
+        """GET /admin/settings"""
+        return self.call("read_settings")
+
+    def clear_server_default_result_storage(self) -> None:
+        """DELETE /admin/storage"""
+        self.call("clear_server_default_result_storage")
+
+    def read_server_default_result_storage(self) -> ServerDefaultResultStorage:
+        """GET /admin/storage"""
+        return self.call("read_server_default_result_storage")
+
+    def read_version(self) -> str:
+        """GET /admin/version"""
+        return self.call("read_version")
+
+    def create_csrf_token(self, *, client: str) -> CsrfToken:
+        """GET /csrf-token"""
+        return self.call("create_csrf_token", client=client)
+
+    def health_check(self) -> bool:
+        """GET /health"""
+        return self.call("health_check")
+
+    def hello(self) -> str:
+        """GET /hello"""
+        return self.call("hello")
+
+    def perform_readiness_check(self) -> Any:
+        """GET /ready"""
+        return self.call("perform_readiness_check")
+
+    def server_version(self) -> str:
+        """GET /version"""
+        return self.call("server_version")
+
+    def bulk_delete_flows(self, body: FlowsBulkDeleteBody | None = None) -> FlowBulkDeleteResponse:
+        """POST /flows/bulk_delete"""
+        return self.call("bulk_delete_flows", body=body)
+
+    def count_flows(self, body: FlowsFilterBody | None = None) -> int:
+        """POST /flows/count"""
+        return self.call("count_flows", body=body)
+
+    def paginate_flows(self, body: FlowsPaginateBody | None = None) -> FlowPaginationResponse:
+        """POST /flows/paginate"""
+        return self.call("paginate_flows", body=body)
+
+    def update_flow(self, id: UUID | str, body: FlowUpdate) -> None:
+        """PATCH /flows/{id}"""
+        self.call("update_flow", id, body=body)
+
+    def read_flow_run_state(self, id: UUID | str) -> State:
+        """GET /flow_run_states/{id}"""
+        return self.call("read_flow_run_state", id)
+
+    def bulk_delete_flow_runs(
+        self, body: FlowRunsBulkDeleteBody | None = None
+    ) -> FlowRunBulkDeleteResponse:
+        """POST /flow_runs/bulk_delete"""
+        return self.call("bulk_delete_flow_runs", body=body)
+
+    def bulk_set_flow_run_state(
+        self, body: FlowRunsBulkSetStateBody
+    ) -> FlowRunBulkSetStateResponse:
+        """POST /flow_runs/bulk_set_state"""
+        return self.call("bulk_set_flow_run_state", body=body)
+
+    def flow_run_history(self, body: FlowRunHistoryBody) -> HistoryResponse:
+        """POST /flow_runs/history"""
+        return self.call("flow_run_history", body=body)
+
+    def average_flow_run_lateness(self, body: FlowRunsFilterBody | None = None) -> float | None:
+        """POST /flow_runs/lateness"""
+        return self.call("average_flow_run_lateness", body=body)
+
+    def paginate_flow_runs(
+        self, body: FlowRunsPaginateBody | None = None
+    ) -> FlowRunPaginationResponse:
+        """POST /flow_runs/paginate"""
+        return self.call("paginate_flow_runs", body=body)
+
+    def read_flow_run_graph_v1(self, id: UUID | str) -> DependencyResult:
+        """GET /flow_runs/{id}/graph"""
+        return self.call("read_flow_run_graph_v1", id)
+
+    def read_flow_run_graph_v2(self, id: UUID | str, *, since: datetime | None = None) -> Graph:
+        """GET /flow_runs/{id}/graph-v2"""
+        return self.call("read_flow_run_graph_v2", id, since=since)
+
+    def download_logs(self, id: UUID | str) -> Any:
+        """GET /flow_runs/{id}/logs/download"""
+        return self.call("download_logs", id)
+
+    def read_task_run_state(self, id: UUID | str) -> State:
+        """GET /task_run_states/{id}"""
+        return self.call("read_task_run_state", id)
+
+    def count_task_runs(self, body: TaskRunsFilterBody | None = None) -> int:
+        """POST /task_runs/count"""
+        return self.call("count_task_runs", body=body)
+
+    def task_run_history(self, body: TaskRunHistoryBody) -> HistoryResponse:
+        """POST /task_runs/history"""
+        return self.call("task_run_history", body=body)
+
+    def paginate_task_runs(
+        self, body: TaskRunsPaginateBody | None = None
+    ) -> TaskRunPaginationResponse:
+        """POST /task_runs/paginate"""
+        return self.call("paginate_task_runs", body=body)
+
+    def update_task_run(self, id: UUID | str, body: TaskRunUpdate) -> None:
+        """PATCH /task_runs/{id}"""
+        self.call("update_task_run", id, body=body)
+
+    def count_account_events(self, countable: Countable, body: EventsCountBody) -> EventCount:
+        """POST /events/count-by/{countable}"""
+        return self.call("count_account_events", countable, body=body)
+
+    def read_account_events_page(self, *, page_token: str) -> EventPage:
+        """GET /events/filter/next"""
+        return self.call("read_account_events_page", page_token=page_token)
+
+
+class AsyncMethods:
+    """One awaited method for everything the API offers."""
+
+    async def call(self, operation: str, /, *params: Any, body: Any = None, **query: Any) -> Any:
+        raise NotImplementedError
+
+    async def _run(self, asked: Call[Any] | Steps[Any]) -> Any:
+        raise NotImplementedError
+
+    async def create_flow(self, flow: Any) -> UUID:
+        """Make the flow (an object with a `name`) known; returns its id."""
+        return await self._run(methods.create_flow(flow))
+
+    async def create_flow_from_name(self, flow_name: str) -> UUID:
+        return await self._run(methods.create_flow_from_name(flow_name))
+
+    async def read_flow(self, flow_id: UUID | str) -> Flow:
+        return await self._run(methods.read_flow(flow_id))
+
+    async def read_flow_by_name(self, flow_name: str) -> Flow:
+        return await self._run(methods.read_flow_by_name(flow_name))
+
+    async def delete_flow(self, flow_id: UUID | str) -> None:
+        await self._run(methods.delete_flow(flow_id))
+
+    async def read_flows(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        sort: FlowSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Flow]:
+        return await self._run(
+            methods.read_flows(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def create_flow_run(
+        self,
+        flow: Any,
+        name: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        parent_task_run_id: UUID | None = None,
+        state: State | StateCreate | None = None,
+        work_pool_name: str | None = None,
+        work_queue_name: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+        id: UUID | None = None,
+    ) -> FlowRun:
+        """Create a run of `flow` (an object with `name`, and optionally `version`, `retries`,
+        `retry_delay_seconds`), and the flow when it is new. Parameters must be JSON values. On a
+        server that announces it this is one request, else two."""
+        return await self._run(
+            methods.create_flow_run(
+                flow,
+                name,
+                parameters,
+                context,
+                tags,
+                parent_task_run_id,
+                state,
+                work_pool_name,
+                work_queue_name,
+                job_variables,
+                id,
+            )
+        )
+
+    async def begin_flow_run(self, body: FlowRunBegin) -> FlowRun:
+        """Create flow, run and first state: one request where the server announces it, else two."""
+        return await self._run(methods.begin_flow_run(body))
+
+    async def read_flow_run(self, flow_run_id: UUID | str) -> FlowRun:
+        return await self._run(methods.read_flow_run(flow_run_id))
+
+    async def update_flow_run(
+        self,
+        flow_run_id: UUID | str,
+        flow_version: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        empirical_policy: FlowRunPolicy | None = None,
+        infrastructure_pid: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+    ) -> None:
+        """Change the given fields; None leaves a field as it is."""
+        await self._run(
+            methods.update_flow_run(
+                flow_run_id,
+                flow_version,
+                parameters,
+                name,
+                tags,
+                empirical_policy,
+                infrastructure_pid,
+                job_variables,
+            )
+        )
+
+    async def set_flow_run_name(self, flow_run_id: UUID | str, name: str) -> None:
+        await self._run(methods.set_flow_run_name(flow_run_id, name))
+
+    async def update_flow_run_labels(self, flow_run_id: UUID | str, labels: Labels) -> None:
+        await self._run(methods.update_flow_run_labels(flow_run_id, labels))
+
+    async def delete_flow_run(self, flow_run_id: UUID | str) -> None:
+        await self._run(methods.delete_flow_run(flow_run_id))
+
+    async def set_flow_run_state(
+        self, flow_run_id: UUID | str, state: State | StateCreate, force: bool = False
+    ) -> OrchestrationResult:
+        """Propose `state`; `force` asks the server to skip its rules."""
+        return await self._run(methods.set_flow_run_state(flow_run_id, state, force))
+
+    async def resume_flow_run(
+        self, flow_run_id: UUID | str, run_input: dict[str, Any] | None = None
+    ) -> OrchestrationResult:
+        return await self._run(methods.resume_flow_run(flow_run_id, run_input))
+
+    async def read_flow_run_states(self, flow_run_id: UUID | str) -> list[State]:
+        return await self._run(methods.read_flow_run_states(flow_run_id))
+
+    async def read_flow_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        sort: FlowRunSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[FlowRun]:
+        return await self._run(
+            methods.read_flow_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def count_flow_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+    ) -> int:
+        return await self._run(
+            methods.count_flow_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+            )
+        )
+
+    async def create_flow_run_input(
+        self, flow_run_id: UUID | str, key: str, value: str, sender: str | None = None
+    ) -> None:
+        """Store an input; `sender` is `prefect.flow-run.<id>` and is checked to hold an id."""
+        await self._run(methods.create_flow_run_input(flow_run_id, key, value, sender))
+
+    async def filter_flow_run_input(
+        self, flow_run_id: UUID | str, key_prefix: str, limit: int, exclude_keys: Iterable[str]
+    ) -> list[FlowRunInput]:
+        return await self._run(
+            methods.filter_flow_run_input(flow_run_id, key_prefix, limit, exclude_keys)
+        )
+
+    async def read_flow_run_input(self, flow_run_id: UUID | str, key: str) -> str:
+        return await self._run(methods.read_flow_run_input(flow_run_id, key))
+
+    async def delete_flow_run_input(self, flow_run_id: UUID | str, key: str) -> None:
+        await self._run(methods.delete_flow_run_input(flow_run_id, key))
+
+    async def create_task_run(
+        self,
+        task: Any,
+        flow_run_id: UUID | None,
+        dynamic_key: str,
+        id: UUID | None = None,
+        name: str | None = None,
+        extra_tags: Iterable[str] | None = None,
+        state: State | StateCreate | None = None,
+        task_inputs: Mapping[str, list[TaskInput]] | None = None,
+    ) -> TaskRun:
+        """Create a run of `task` (an object with `name`, `task_key` and the policy attributes)."""
+        return await self._run(
+            methods.create_task_run(
+                task, flow_run_id, dynamic_key, id, name, extra_tags, state, task_inputs
+            )
+        )
+
+    async def read_task_run(self, task_run_id: UUID | str) -> TaskRun:
+        return await self._run(methods.read_task_run(task_run_id))
+
+    async def delete_task_run(self, task_run_id: UUID | str) -> None:
+        await self._run(methods.delete_task_run(task_run_id))
+
+    async def set_task_run_name(self, task_run_id: UUID | str, name: str) -> None:
+        await self._run(methods.set_task_run_name(task_run_id, name))
+
+    async def set_task_run_state(
+        self, task_run_id: UUID | str, state: State | StateCreate, force: bool = False
+    ) -> OrchestrationResult:
+        return await self._run(methods.set_task_run_state(task_run_id, state, force))
+
+    async def read_task_run_states(self, task_run_id: UUID | str) -> list[State]:
+        return await self._run(methods.read_task_run_states(task_run_id))
+
+    async def read_task_runs(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        sort: TaskRunSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[TaskRun]:
+        return await self._run(
+            methods.read_task_runs(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def create_logs(self, logs: Iterable[LogCreate | dict[str, Any]]) -> None:
+        await self._run(methods.create_logs(logs))
+
+    async def read_logs(
+        self,
+        log_filter: LogFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        sort: LogSort | None = None,
+    ) -> list[Log]:
+        return await self._run(methods.read_logs(log_filter, limit, offset, sort))
+
+    async def create_events(self, events: Iterable[Event]) -> None:
+        await self._run(methods.create_events(events))
+
+    async def read_events(self, filter: EventFilter | None = None, limit: int = 50) -> EventPage:
+        """The newest events that match; the server gives at most 50 a page."""
+        return await self._run(methods.read_events(filter, limit))
+
+    async def read_events_page(self, next_page_url: str) -> EventPage:
+        """The page that `next_page` of another page names."""
+        return await self._run(methods.read_events_page(next_page_url))
+
+    async def update_server_default_result_storage(
+        self, default_result_storage_block_id: UUID
+    ) -> ServerDefaultResultStorage:
+        return await self._run(
+            methods.update_server_default_result_storage(default_result_storage_block_id)
+        )
+
+    async def api_version(self) -> str:
+        """The server's version."""
+        return await self._run(methods.api_version())
+
+    async def api_healthcheck(self) -> Exception | None:
+        """None when the API answers that it is well, else the error."""
+        return await self._run(methods.api_healthcheck())
+
+    async def find_flow_by_name(self, flow_name: str) -> Flow | None:
+        """The flow of that name, None when there is none."""
+        return await self._run(methods.find_flow_by_name(flow_name))
+
+    async def read_settings(self) -> str | Any:
+        """GET /admin/settings"""
+        return await self.call("read_settings")
+
+    async def clear_server_default_result_storage(self) -> None:
+        """DELETE /admin/storage"""
+        await self.call("clear_server_default_result_storage")
+
+    async def read_server_default_result_storage(self) -> ServerDefaultResultStorage:
+        """GET /admin/storage"""
+        return await self.call("read_server_default_result_storage")
+
+    async def read_version(self) -> str:
+        """GET /admin/version"""
+        return await self.call("read_version")
+
+    async def create_csrf_token(self, *, client: str) -> CsrfToken:
+        """GET /csrf-token"""
+        return await self.call("create_csrf_token", client=client)
+
+    async def health_check(self) -> bool:
+        """GET /health"""
+        return await self.call("health_check")
+
+    async def hello(self) -> str:
+        """GET /hello"""
+        return await self.call("hello")
+
+    async def perform_readiness_check(self) -> Any:
+        """GET /ready"""
+        return await self.call("perform_readiness_check")
+
+    async def server_version(self) -> str:
+        """GET /version"""
+        return await self.call("server_version")
+
+    async def bulk_delete_flows(
+        self, body: FlowsBulkDeleteBody | None = None
+    ) -> FlowBulkDeleteResponse:
+        """POST /flows/bulk_delete"""
+        return await self.call("bulk_delete_flows", body=body)
+
+    async def count_flows(self, body: FlowsFilterBody | None = None) -> int:
+        """POST /flows/count"""
+        return await self.call("count_flows", body=body)
+
+    async def paginate_flows(self, body: FlowsPaginateBody | None = None) -> FlowPaginationResponse:
+        """POST /flows/paginate"""
+        return await self.call("paginate_flows", body=body)
+
+    async def update_flow(self, id: UUID | str, body: FlowUpdate) -> None:
+        """PATCH /flows/{id}"""
+        await self.call("update_flow", id, body=body)
+
+    async def read_flow_run_state(self, id: UUID | str) -> State:
+        """GET /flow_run_states/{id}"""
+        return await self.call("read_flow_run_state", id)
+
+    async def bulk_delete_flow_runs(
+        self, body: FlowRunsBulkDeleteBody | None = None
+    ) -> FlowRunBulkDeleteResponse:
+        """POST /flow_runs/bulk_delete"""
+        return await self.call("bulk_delete_flow_runs", body=body)
+
+    async def bulk_set_flow_run_state(
+        self, body: FlowRunsBulkSetStateBody
+    ) -> FlowRunBulkSetStateResponse:
+        """POST /flow_runs/bulk_set_state"""
+        return await self.call("bulk_set_flow_run_state", body=body)
+
+    async def flow_run_history(self, body: FlowRunHistoryBody) -> HistoryResponse:
+        """POST /flow_runs/history"""
+        return await self.call("flow_run_history", body=body)
+
+    async def average_flow_run_lateness(
+        self, body: FlowRunsFilterBody | None = None
+    ) -> float | None:
+        """POST /flow_runs/lateness"""
+        return await self.call("average_flow_run_lateness", body=body)
+
+    async def paginate_flow_runs(
+        self, body: FlowRunsPaginateBody | None = None
+    ) -> FlowRunPaginationResponse:
+        """POST /flow_runs/paginate"""
+        return await self.call("paginate_flow_runs", body=body)
+
+    async def read_flow_run_graph_v1(self, id: UUID | str) -> DependencyResult:
+        """GET /flow_runs/{id}/graph"""
+        return await self.call("read_flow_run_graph_v1", id)
+
+    async def read_flow_run_graph_v2(
+        self, id: UUID | str, *, since: datetime | None = None
+    ) -> Graph:
+        """GET /flow_runs/{id}/graph-v2"""
+        return await self.call("read_flow_run_graph_v2", id, since=since)
+
+    async def download_logs(self, id: UUID | str) -> Any:
+        """GET /flow_runs/{id}/logs/download"""
+        return await self.call("download_logs", id)
+
+    async def read_task_run_state(self, id: UUID | str) -> State:
+        """GET /task_run_states/{id}"""
+        return await self.call("read_task_run_state", id)
+
+    async def count_task_runs(self, body: TaskRunsFilterBody | None = None) -> int:
+        """POST /task_runs/count"""
+        return await self.call("count_task_runs", body=body)
+
+    async def task_run_history(self, body: TaskRunHistoryBody) -> HistoryResponse:
+        """POST /task_runs/history"""
+        return await self.call("task_run_history", body=body)
+
+    async def paginate_task_runs(
+        self, body: TaskRunsPaginateBody | None = None
+    ) -> TaskRunPaginationResponse:
+        """POST /task_runs/paginate"""
+        return await self.call("paginate_task_runs", body=body)
+
+    async def update_task_run(self, id: UUID | str, body: TaskRunUpdate) -> None:
+        """PATCH /task_runs/{id}"""
+        await self.call("update_task_run", id, body=body)
+
+    async def count_account_events(self, countable: Countable, body: EventsCountBody) -> EventCount:
+        """POST /events/count-by/{countable}"""
+        return await self.call("count_account_events", countable, body=body)
+
+    async def read_account_events_page(self, *, page_token: str) -> EventPage:
+        """GET /events/filter/next"""
+        return await self.call("read_account_events_page", page_token=page_token)

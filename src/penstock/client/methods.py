@@ -1,0 +1,446 @@
+"""The client's methods whose shape differs from the bare operation, written once.
+
+Each function turns arguments into a `Call`, or is a generator of calls. The classes in
+`generated.py` have one method for each of them and one for every other operation of the table;
+`scripts/generate_client.py` writes that file.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET
+
+from penstock.base.ids import uuid7
+from penstock.client.calls import Call, Steps, as_uuid, unset_if_none
+from penstock.schemas.admin import ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
+from penstock.schemas.errors import ObjectNotFound
+from penstock.schemas.events import Event, EventFilter, EventPage, EventsFilterBody
+from penstock.schemas.filters import (
+    DeploymentFilter,
+    FlowFilter,
+    FlowRunFilter,
+    TaskRunFilter,
+    WorkPoolFilter,
+    WorkQueueFilter,
+)
+from penstock.schemas.flow_runs import (
+    FlowRun,
+    FlowRunBegin,
+    FlowRunCreate,
+    FlowRunInput,
+    FlowRunInputCreate,
+    FlowRunInputFilter,
+    FlowRunPolicy,
+    FlowRunResumeBody,
+    FlowRunsFilterBody,
+    FlowRunsFilterPage,
+    FlowRunSort,
+    FlowRunUpdate,
+)
+from penstock.schemas.flows import Flow, FlowCreate, FlowsFilterPage, FlowSort
+from penstock.schemas.logs import Log, LogCreate, LogFilter, LogsFilterPage, LogSort
+from penstock.schemas.states import OrchestrationResult, SetStateBody, State, StateCreate
+from penstock.schemas.task_runs import (
+    TaskInput,
+    TaskRun,
+    TaskRunCreate,
+    TaskRunPolicy,
+    TaskRunsFilterPage,
+    TaskRunSort,
+    TaskRunUpdate,
+)
+
+E = TypeVar("E")
+Labels = Mapping[str, bool | int | float | str]
+
+
+def proposal(state: State | StateCreate) -> StateCreate:
+    """The state as it is sent: without live data, with its id, so that a repeated request is
+    answered as the first one was."""
+    if isinstance(state, StateCreate):
+        return state
+    data = getattr(state.data, "metadata", state.data)
+    return StateCreate(
+        id=state.id,
+        type=state.type,
+        name=state.name,
+        message=state.message,
+        data=data,
+        state_details=state.state_details,
+        timestamp=state.timestamp,
+    )
+
+
+def _given(state: State | StateCreate | None) -> StateCreate | None:
+    return None if state is None else proposal(state)
+
+
+# --- flows ---------------------------------------------------------------------------------------
+
+
+def create_flow(flow: Any) -> Steps[UUID]:
+    """Make the flow (an object with a `name`) known; returns its id."""
+    return (yield from create_flow_from_name(flow.name))
+
+
+def create_flow_from_name(flow_name: str) -> Steps[UUID]:
+    flow: Flow = yield Call("create_flow", body=FlowCreate(name=flow_name))
+    return flow.id
+
+
+def read_flow(flow_id: UUID | str) -> Call[Flow]:
+    return Call("read_flow", (flow_id,))
+
+
+def read_flow_by_name(flow_name: str) -> Call[Flow]:
+    return Call("read_flow_by_name", (flow_name,))
+
+
+def delete_flow(flow_id: UUID | str) -> Call[None]:
+    return Call("delete_flow", (flow_id,))
+
+
+def read_flows(
+    *,
+    flow_filter: FlowFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    deployment_filter: DeploymentFilter | None = None,
+    work_pool_filter: WorkPoolFilter | None = None,
+    sort: FlowSort | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[Flow]]:
+    body = FlowsFilterPage(
+        flows=flow_filter,
+        flow_runs=flow_run_filter,
+        task_runs=task_run_filter,
+        deployments=deployment_filter,
+        work_pools=work_pool_filter,
+        sort=sort or FlowSort.NAME_ASC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_flows", body=body)
+
+
+# --- flow runs -----------------------------------------------------------------------------------
+
+
+def create_flow_run(
+    flow: Any,
+    name: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    context: dict[str, Any] | None = None,
+    tags: Iterable[str] | None = None,
+    parent_task_run_id: UUID | None = None,
+    state: State | StateCreate | None = None,
+    work_pool_name: str | None = None,
+    work_queue_name: str | None = None,
+    job_variables: dict[str, Any] | None = None,
+    id: UUID | None = None,
+) -> Steps[FlowRun]:
+    """Create a run of `flow` (an object with `name`, and optionally `version`, `retries`,
+    `retry_delay_seconds`), and the flow when it is new. Parameters must be JSON values. On a
+    server that announces it this is one request, else two."""
+    run = FlowRunCreate(
+        id=id or uuid7(),
+        flow_id=UUID(int=0),
+        name=name or "",
+        flow_version=getattr(flow, "version", None),
+        parameters=parameters or {},
+        context=context or {},
+        tags=list(tags or ()),
+        parent_task_run_id=parent_task_run_id,
+        state=_given(state),
+        work_pool_name=work_pool_name,
+        work_queue_name=work_queue_name,
+        job_variables=job_variables,
+        empirical_policy=FlowRunPolicy(
+            retries=getattr(flow, "retries", None),
+            retry_delay=int(getattr(flow, "retry_delay_seconds", None) or 0),
+        ),
+    )
+    begin = FlowRunBegin(flow=FlowCreate(name=flow.name), run=run)
+    return (yield Call("begin_flow_run", body=begin))
+
+
+def begin_flow_run(body: FlowRunBegin) -> Call[FlowRun]:
+    """Create flow, run and first state: one request where the server announces it, else two."""
+    return Call("begin_flow_run", body=body)
+
+
+def read_flow_run(flow_run_id: UUID | str) -> Call[FlowRun]:
+    return Call("read_flow_run", (flow_run_id,))
+
+
+def update_flow_run(
+    flow_run_id: UUID | str,
+    flow_version: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    name: str | None = None,
+    tags: Iterable[str] | None = None,
+    empirical_policy: FlowRunPolicy | None = None,
+    infrastructure_pid: str | None = None,
+    job_variables: dict[str, Any] | None = None,
+) -> Call[None]:
+    """Change the given fields; None leaves a field as it is."""
+    body = FlowRunUpdate(
+        flow_version=unset_if_none(flow_version),
+        parameters=unset_if_none(parameters),
+        name=unset_if_none(name),
+        tags=UNSET if tags is None else list(tags),
+        empirical_policy=unset_if_none(empirical_policy),
+        infrastructure_pid=unset_if_none(infrastructure_pid),
+        job_variables=unset_if_none(job_variables),
+    )
+    return Call("update_flow_run", (flow_run_id,), body)
+
+
+def set_flow_run_name(flow_run_id: UUID | str, name: str) -> Call[None]:
+    return Call("update_flow_run", (flow_run_id,), FlowRunUpdate(name=name))
+
+
+def update_flow_run_labels(flow_run_id: UUID | str, labels: Labels) -> Call[None]:
+    return Call("update_flow_run_labels", (flow_run_id,), dict(labels))
+
+
+def delete_flow_run(flow_run_id: UUID | str) -> Call[None]:
+    return Call("delete_flow_run", (flow_run_id,))
+
+
+def set_flow_run_state(
+    flow_run_id: UUID | str, state: State | StateCreate, force: bool = False
+) -> Call[OrchestrationResult]:
+    """Propose `state`; `force` asks the server to skip its rules."""
+    body = SetStateBody(state=proposal(state), force=force)
+    return Call("set_flow_run_state", (flow_run_id,), body)
+
+
+def resume_flow_run(
+    flow_run_id: UUID | str, run_input: dict[str, Any] | None = None
+) -> Call[OrchestrationResult]:
+    return Call("resume_flow_run", (flow_run_id,), FlowRunResumeBody(run_input=run_input))
+
+
+def read_flow_run_states(flow_run_id: UUID | str) -> Call[list[State]]:
+    return Call("read_flow_run_states", query={"flow_run_id": as_uuid(flow_run_id)})
+
+
+def read_flow_runs(
+    *,
+    flow_filter: FlowFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    deployment_filter: DeploymentFilter | None = None,
+    work_pool_filter: WorkPoolFilter | None = None,
+    work_queue_filter: WorkQueueFilter | None = None,
+    sort: FlowRunSort | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[FlowRun]]:
+    body = FlowRunsFilterPage(
+        flows=flow_filter,
+        flow_runs=flow_run_filter,
+        task_runs=task_run_filter,
+        deployments=deployment_filter,
+        work_pools=work_pool_filter,
+        work_pool_queues=work_queue_filter,
+        sort=sort or FlowRunSort.ID_DESC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_flow_runs", body=body)
+
+
+def count_flow_runs(
+    *,
+    flow_filter: FlowFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    deployment_filter: DeploymentFilter | None = None,
+    work_pool_filter: WorkPoolFilter | None = None,
+    work_queue_filter: WorkQueueFilter | None = None,
+) -> Call[int]:
+    body = FlowRunsFilterBody(
+        flows=flow_filter,
+        flow_runs=flow_run_filter,
+        task_runs=task_run_filter,
+        deployments=deployment_filter,
+        work_pools=work_pool_filter,
+        work_pool_queues=work_queue_filter,
+    )
+    return Call("count_flow_runs", body=body)
+
+
+def create_flow_run_input(
+    flow_run_id: UUID | str, key: str, value: str, sender: str | None = None
+) -> Call[None]:
+    """Store an input; `sender` is `prefect.flow-run.<id>` and is checked to hold an id."""
+    if sender:
+        as_uuid(sender.removeprefix("prefect.flow-run."))
+    body = FlowRunInputCreate(key=key, value=value, sender=sender)
+    return Call("create_flow_run_input", (flow_run_id,), body)
+
+
+def filter_flow_run_input(
+    flow_run_id: UUID | str, key_prefix: str, limit: int, exclude_keys: Iterable[str]
+) -> Call[list[FlowRunInput]]:
+    body = FlowRunInputFilter(prefix=key_prefix, limit=limit, exclude_keys=sorted(exclude_keys))
+    return Call("filter_flow_run_input", (flow_run_id,), body)
+
+
+def read_flow_run_input(flow_run_id: UUID | str, key: str) -> Call[str]:
+    return Call("read_flow_run_input", (flow_run_id, key))
+
+
+def delete_flow_run_input(flow_run_id: UUID | str, key: str) -> Call[None]:
+    return Call("delete_flow_run_input", (flow_run_id, key))
+
+
+# --- task runs -----------------------------------------------------------------------------------
+
+
+def create_task_run(
+    task: Any,
+    flow_run_id: UUID | None,
+    dynamic_key: str,
+    id: UUID | None = None,
+    name: str | None = None,
+    extra_tags: Iterable[str] | None = None,
+    state: State | StateCreate | None = None,
+    task_inputs: Mapping[str, list[TaskInput]] | None = None,
+) -> Call[TaskRun]:
+    """Create a run of `task` (an object with `name`, `task_key` and the policy attributes)."""
+    body = TaskRunCreate(
+        id=id or uuid7(),
+        task_key=task.task_key,
+        dynamic_key=dynamic_key,
+        name=name or f"{task.name}-{dynamic_key[:3]}",
+        flow_run_id=flow_run_id,
+        tags=sorted({*(getattr(task, "tags", None) or ()), *(extra_tags or ())}),
+        task_version=getattr(task, "version", None),
+        state=_given(state),
+        task_inputs=dict(task_inputs or {}),
+        empirical_policy=TaskRunPolicy(
+            retries=getattr(task, "retries", None),
+            retry_delay=getattr(task, "retry_delay_seconds", None),
+            retry_jitter_factor=getattr(task, "retry_jitter_factor", None),
+        ),
+    )
+    return Call("create_task_run", body=body)
+
+
+def read_task_run(task_run_id: UUID | str) -> Call[TaskRun]:
+    return Call("read_task_run", (task_run_id,))
+
+
+def delete_task_run(task_run_id: UUID | str) -> Call[None]:
+    return Call("delete_task_run", (task_run_id,))
+
+
+def set_task_run_name(task_run_id: UUID | str, name: str) -> Call[None]:
+    return Call("update_task_run", (task_run_id,), TaskRunUpdate(name=name))
+
+
+def set_task_run_state(
+    task_run_id: UUID | str, state: State | StateCreate, force: bool = False
+) -> Call[OrchestrationResult]:
+    body = SetStateBody(state=proposal(state), force=force)
+    return Call("set_task_run_state", (task_run_id,), body)
+
+
+def read_task_run_states(task_run_id: UUID | str) -> Call[list[State]]:
+    return Call("read_task_run_states", query={"task_run_id": as_uuid(task_run_id)})
+
+
+def read_task_runs(
+    *,
+    flow_filter: FlowFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    deployment_filter: DeploymentFilter | None = None,
+    sort: TaskRunSort | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[TaskRun]]:
+    body = TaskRunsFilterPage(
+        flows=flow_filter,
+        flow_runs=flow_run_filter,
+        task_runs=task_run_filter,
+        deployments=deployment_filter,
+        sort=sort or TaskRunSort.ID_DESC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_task_runs", body=body)
+
+
+# --- logs, events, server ------------------------------------------------------------------------
+
+
+def create_logs(logs: Iterable[LogCreate | dict[str, Any]]) -> Call[None]:
+    return Call("create_logs", body=list(logs))
+
+
+def read_logs(
+    log_filter: LogFilter | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    sort: LogSort | None = None,
+) -> Call[list[Log]]:
+    body = LogsFilterPage(
+        logs=log_filter, limit=limit, offset=offset or 0, sort=sort or LogSort.TIMESTAMP_ASC
+    )
+    return Call("read_logs", body=body)
+
+
+def create_events(events: Iterable[Event]) -> Call[None]:
+    return Call("create_events", body=list(events))
+
+
+def read_events(filter: EventFilter | None = None, limit: int = 50) -> Call[EventPage]:
+    """The newest events that match; the server gives at most 50 a page."""
+    return Call("read_events", body=EventsFilterBody(filter=filter, limit=min(limit, 50)))
+
+
+def read_events_page(next_page_url: str) -> Call[EventPage]:
+    """The page that `next_page` of another page names."""
+    from urllib.parse import parse_qs, urlsplit
+
+    tokens = parse_qs(urlsplit(next_page_url).query).get("page-token")
+    if not tokens:
+        raise ValueError(f"{next_page_url!r} has no page-token; pass the `next_page` of a page")
+    return Call("read_account_events_page", query={"page_token": tokens[0]})
+
+
+def update_server_default_result_storage(
+    default_result_storage_block_id: UUID,
+) -> Call[ServerDefaultResultStorage]:
+    body = ServerDefaultResultStorageUpdate(
+        default_result_storage_block_id=default_result_storage_block_id
+    )
+    return Call("update_server_default_result_storage", body=body)
+
+
+def api_version() -> Call[str]:
+    """The server's version."""
+    return Call("read_version")
+
+
+def api_healthcheck() -> Steps[Exception | None]:
+    """None when the API answers that it is well, else the error."""
+    try:
+        yield Call("health_check")
+    except Exception as error:  # What is wrong is the answer.
+        return error
+    return None
+
+
+def find_flow_by_name(flow_name: str) -> Steps[Flow | None]:
+    """The flow of that name, None when there is none."""
+    try:
+        return (yield Call("read_flow_by_name", (flow_name,)))
+    except ObjectNotFound:
+        return None
