@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket edge: everything between a socket and an operation."""

@@ -1,0 +1,66 @@
+"""What the edge works with: the parts of a server that handlers and sockets may use."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock.base.clock import SYSTEM_CLOCK, Clock
+from penstock.server.api.csrf import CsrfProtection
+from penstock.server.bus import Bus
+from penstock.server.config import ServerConfig
+from penstock.server.security.credentials import Credentials
+from penstock.server.security.origin import OriginRule
+
+
+class StoreView(Protocol):
+    """The part of the store that the edge calls."""
+
+    async def read(self, op: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+
+    async def write(self, op: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the edge counts about itself since it started."""
+
+    events_rejected: dict[str, int] = field(default_factory=dict)
+
+    def reject_event(self, reason: str) -> None:
+        self.events_rejected[reason] = self.events_rejected.get(reason, 0) + 1
+
+
+@dataclass(slots=True)
+class Edge:
+    """Everything one server's handlers share."""
+
+    config: ServerConfig
+    store: StoreView
+    bus: Bus
+    credentials: Credentials
+    origins: OriginRule
+    csrf: CsrfProtection | None = None
+    clock: Clock = SYSTEM_CLOCK
+    stalled: Callable[[], list[str]] = list
+    """Names of background loops that made no progress for too long."""
+    counters: Counters = field(default_factory=Counters)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server stops, so that sockets end by themselves."""
+
+
+def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CLOCK) -> Edge:
+    """The edge of a server with this configuration, store and bus."""
+    return Edge(
+        config=config,
+        store=store,
+        bus=bus,
+        clock=clock,
+        credentials=Credentials(config.auth_string),
+        origins=OriginRule(
+            allowed_origins=frozenset(config.cors_allowed_origins),
+            allowed_hosts=frozenset(config.allowed_hosts),
+            credentials_required=config.auth_string is not None,
+        ),
+        csrf=CsrfProtection(store) if config.csrf_enabled else None,
+    )

@@ -1,0 +1,1 @@
+"""WebSocket endpoints: events in, events out, logs out."""

@@ -1,0 +1,132 @@
+"""One WebSocket as the endpoints see it, and the handshake they share."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from penstock.base import json
+from penstock.server.api.answers import Receive, Send
+from penstock.server.api.edge import Edge
+
+PEER_PROTOCOL = "prefect"
+EVENTS_PROTOCOL = "penstock.events.v1"
+HANDSHAKE_SECONDS = 30.0
+
+POLICY = 1008
+PROTOCOL = 1002
+TRY_LATER = 1013
+BROKEN = 1011
+MAXIMUM_REASON = 123
+"""Bytes of a close reason that fit into a close frame."""
+
+
+class Gone(Exception):
+    """The socket is closed, by either side; nothing more can be received or sent."""
+
+
+class Socket:
+    """Text frames in and out. Not for concurrent readers."""
+
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._send = send
+
+    async def accept(self, subprotocol: str | None) -> None:
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def receive(self) -> str | bytes:
+        """The next frame. Raises `Gone` when the peer closed."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                raise Gone
+            if message["type"] == "websocket.receive":
+                text = message.get("text")
+                return text if text is not None else message.get("bytes") or b""
+
+    async def send(self, value: Any) -> None:
+        """Send a value as JSON, or bytes that are JSON already. Raises `Gone`."""
+        text = value if isinstance(value, bytes) else json.encode(value)
+        try:
+            await self._send({"type": "websocket.send", "text": text.decode()})
+        except (OSError, RuntimeError) as error:
+            # ASGI servers report a peer that went away as one of these two.
+            raise Gone from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a reason cut to what a close frame can carry."""
+        cut = reason.encode()[:MAXIMUM_REASON].decode(errors="ignore")
+        try:
+            await self._send({"type": "websocket.close", "code": code, "reason": cut})
+        except (OSError, RuntimeError) as error:
+            raise Gone from error
+
+    async def refuse(self) -> None:
+        """End a connection that was not accepted; the client sees HTTP 403."""
+        await self._send({"type": "websocket.close", "code": 1000})
+
+
+async def handshake(socket: Socket, edge: Edge, *protocols: str) -> str | None:
+    """Accept and authenticate a socket; the chosen subprotocol, None for a legacy client.
+
+    Raises `Gone` after closing a socket that may not stay: HTTP 403 before acceptance for a
+    foreign origin, or without a subprotocol where credentials are needed; 1008 afterwards.
+    """
+    await _connect(socket)
+    host = socket.headers.get(b"host")
+    foreign = not edge.origins.trusts(socket.headers.get(b"origin"), host)
+    if foreign or not edge.origins.serves_host(host):
+        await socket.refuse()
+        raise Gone
+    offered = socket.scope.get("subprotocols") or []
+    chosen = next((one for one in protocols if one in offered), None)
+    if chosen is None:
+        if edge.credentials.configured:
+            await socket.refuse()
+            raise Gone
+        await socket.accept(None)
+        return None
+    await socket.accept(chosen)
+    await _authenticate(socket, edge)
+    return chosen
+
+
+async def _connect(socket: Socket) -> None:
+    message = await socket._receive()
+    if message["type"] != "websocket.connect":
+        raise Gone
+
+
+async def _authenticate(socket: Socket, edge: Edge) -> None:
+    try:
+        frame = await asyncio.wait_for(socket.receive(), HANDSHAKE_SECONDS)
+    except TimeoutError:
+        await _leave(socket, POLICY, "Expected 'auth' message")
+    message = read_object(frame)
+    if message.get("type") != "auth":
+        await _leave(socket, POLICY, "Expected 'auth' message")
+    if edge.credentials.configured:
+        token = message.get("token")
+        if not token:
+            await _leave(socket, POLICY, "Auth required but no token provided")
+        if not isinstance(token, str) or not edge.credentials.accepts_token(token):
+            await _leave(socket, POLICY, "Invalid token")
+    await socket.send(b'{"type":"auth_success"}')
+
+
+async def _leave(socket: Socket, code: int, reason: str) -> None:
+    await socket.close(code, reason)
+    raise Gone
+
+
+def read_object(frame: str | bytes) -> dict[str, Any]:
+    """The JSON object of a frame; empty for anything else."""
+    try:
+        value = msgspec.json.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

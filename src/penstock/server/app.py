@@ -1,0 +1,140 @@
+"""The composition root: configuration in, ASGI application out.
+
+Start: store, bus, services. Stop: sockets are told, then services, bus, store, so that nothing
+uses a part that is already gone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from penstock.base.clock import SYSTEM_CLOCK, Clock
+from penstock.server.api.adapter import Adapter
+from penstock.server.api.answers import Receive, Send, send_answer
+from penstock.server.api.documents import Documents
+from penstock.server.api.edge import Edge, edge_of
+from penstock.server.api.routes import build_routes
+from penstock.server.api.ws.endpoints import Sockets
+from penstock.server.bus import open_bus
+from penstock.server.config import ServerConfig
+from penstock.server.services.catalogue import services_of
+from penstock.server.services.supervisor import Supervisor
+from penstock.server.store import open_store
+from penstock.server.ui import UserInterface
+
+logger = logging.getLogger("penstock.server")
+
+
+class App:
+    """One server: an ASGI callable with `start` and `stop`, which may be repeated and raced."""
+
+    def __init__(self, config: ServerConfig, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.config = config
+        self.store = open_store(config.database_url, clock=clock)
+        self.bus = open_bus(config.bus, config.database_url)
+        self.store.on_wake = self._wake
+        self.edge: Edge = edge_of(config, self.store, self.bus, clock)
+        services = services_of(self.store, self.bus, config, clock) if config.services else []
+        self.supervisor = Supervisor(services, self.bus, clock)
+        self.edge.stalled = self.supervisor.stalled
+        self._adapter = Adapter(build_routes(), self.edge)
+        self._documents = Documents(config)
+        self._sockets = Sockets(self.edge)
+        self._ui = UserInterface(config)
+        self._lock = asyncio.Lock()
+        self._started = False
+        self.start_error: BaseException | None = None
+        """Why the last start failed, for whoever runs the ASGI server."""
+
+    async def start(self) -> None:
+        """Open the store (and bring its schema up to date), the bus, and start the services."""
+        async with self._lock:
+            if self._started:
+                return
+            self.edge.stopping.clear()
+            self.start_error = None
+            try:
+                await asyncio.to_thread(self.store.start)
+                await self.bus.start()
+                await self.supervisor.start()
+            except BaseException as error:
+                self.start_error = error
+                await self._stop()
+                raise
+            self._started = True
+
+    async def stop(self) -> None:
+        """Stop everything that `start` started."""
+        async with self._lock:
+            if self._started:
+                self._started = False
+                await self._stop()
+
+    async def _stop(self) -> None:
+        self.edge.stopping.set()
+        await self.supervisor.stop()
+        await self.bus.stop()
+        await asyncio.to_thread(self.store.stop)
+
+    def _wake(self, topics: frozenset[str]) -> None:
+        for topic in topics:
+            self.bus.wake(topic)
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._sockets(scope, self._api_path(scope["path"]), receive, send)
+        elif kind == "lifespan":
+            await _lifespan(self.start, self.stop, receive, send)
+
+    def _api_path(self, path: str) -> str | None:
+        """The part of a path below the API base, or None for a path outside of it."""
+        base = self.config.base_path
+        if path.startswith(base) and (len(path) == len(base) or path[len(base)] == "/"):
+            return path[len(base) :]
+        return None
+
+    async def _http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        path = self._api_path(scope["path"])
+        if path is not None:
+            if scope["method"] == "GET":
+                document = self._documents.answer(path, scope, self.edge)
+                if document is not None:
+                    await send_answer(send, document, compress=False, extra=[])
+                    return
+            await self._adapter(scope, path, receive, send)
+            return
+        host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
+        answer = self._ui.answer(scope["method"], scope["path"], f"{scope['scheme']}://{host}")
+        await send_answer(send, answer, compress=False, extra=[])
+
+
+async def _lifespan(
+    start: Callable[[], Awaitable[None]],
+    stop: Callable[[], Awaitable[None]],
+    receive: Receive,
+    send: Send,
+) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await start()
+            except Exception as error:
+                # The ASGI server ends the process with this message; nothing runs yet.
+                logger.exception("the server could not start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def create_app(config: ServerConfig | None = None) -> App:
+    """The application of one server; without a configuration, one in memory."""
+    return App(config or ServerConfig())

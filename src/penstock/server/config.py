@@ -1,0 +1,124 @@
+"""What a server is started with; every value is resolved before the server sees it."""
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.server.ops.context import Limits
+
+
+class EventLimits(Struct, frozen=True, kw_only=True):
+    """Bounds on events that clients send, and on the live stream."""
+
+    maximum_bytes: int = 1_500_000
+    backfill_seconds: float = 900.0
+    page: int = 250
+    maximum_lag: int = 100_000
+    """A subscriber further behind than this many events is closed."""
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True):
+    """One server."""
+
+    database_url: str = "sqlite:///:memory:"
+    home: Path | None = None
+    base_path: str = "/api"
+    auth_string: str | None = None
+    csrf_enabled: bool = False
+    csrf_expiration: float = 3600.0
+    limits: Limits = Limits()
+    event_limits: EventLimits = EventLimits()
+    services: bool = True
+    """Whether the background loops run in this process."""
+    bus: str = "memory"
+    """`memory`, `postgresql` (the database carries wake-ups) or a `redis://` URL."""
+    maximum_body_bytes: int = 16 * 1024 * 1024
+    cors_allowed_origins: tuple[str, ...] = ("*",)
+    cors_allowed_methods: str = "*"
+    cors_allowed_headers: str = "*"
+    allowed_hosts: tuple[str, ...] = ()
+    """Names a request's `Host` may have; empty means any."""
+    events_stream_enabled: bool = True
+    logs_stream_enabled: bool = False
+    ui_enabled: bool = True
+    ui_api_url: str | None = None
+    log_level: str = "WARNING"
+    keepalive_timeout: int = 5
+    websocket_ping_interval: float = 20.0
+    websocket_ping_timeout: float = 20.0
+    displayed_settings: dict[str, Any] = {}
+    """The settings document that `/admin/settings` shows; secrets are masked before it is sent."""
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> "ServerConfig":
+        """The configuration that the settings describe."""
+        server = settings.server
+        api = server.api
+        events = server.events
+        database_url = _database_url(settings)
+        return cls(
+            database_url=database_url,
+            home=Path(settings.home).expanduser(),
+            base_path=_base_path(api.base_path),
+            auth_string=_revealed(api.auth_string),
+            csrf_enabled=api.csrf_protection_enabled,
+            csrf_expiration=_seconds(api.csrf_token_expiration),
+            limits=Limits(
+                page=api.default_limit,
+                parameter_bytes=api.max_parameter_size,
+                cache_key_length=server.tasks.max_cache_key_length,
+                graph_nodes=server.flow_run_graph.max_nodes,
+                graph_artifacts=server.flow_run_graph.max_artifacts,
+            ),
+            event_limits=EventLimits(
+                maximum_bytes=events.maximum_size_bytes,
+                backfill_seconds=_seconds(events.maximum_websocket_backfill),
+                page=events.websocket_backfill_page_size,
+            ),
+            bus=_bus(events.messaging_broker, database_url),
+            cors_allowed_origins=tuple(
+                origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()
+            ),
+            cors_allowed_methods=api.cors_allowed_methods,
+            cors_allowed_headers=api.cors_allowed_headers,
+            events_stream_enabled=events.stream_out_enabled,
+            logs_stream_enabled=server.logs.stream_out_enabled,
+            ui_enabled=server.ui.enabled,
+            log_level=server.logging_level,
+            keepalive_timeout=api.keepalive_timeout,
+            websocket_ping_interval=api.websocket_ping_interval,
+            websocket_ping_timeout=api.websocket_ping_timeout,
+        )
+
+
+def _revealed(secret: Any) -> str | None:
+    """The text of a secret setting, however the settings wrap it."""
+    if secret is None:
+        return None
+    reveal = getattr(secret, "get_secret_value", None)
+    return reveal() if reveal is not None else str(secret)
+
+
+def _seconds(value: Any) -> float:
+    total = getattr(value, "total_seconds", None)
+    return float(total() if total is not None else value)
+
+
+def _base_path(value: str | None) -> str:
+    """With a leading and without a trailing slash; `/` alone mounts the API at the root."""
+    if value is None:
+        return "/api"
+    stripped = value.strip("/")
+    return f"/{stripped}" if stripped else ""
+
+
+def _database_url(settings: Any) -> str:
+    url = _revealed(settings.server.database.connection_url)
+    return url or f"sqlite:///{Path(settings.home).expanduser() / 'penstock.db'}"
+
+
+def _bus(broker: str, database_url: str) -> str:
+    if broker.startswith(("redis://", "rediss://", "unix://")):
+        return broker
+    return "postgresql" if database_url.startswith("postgresql") else "memory"

@@ -1,0 +1,1 @@
+"""Who may ask, from where, and what must never be echoed."""

@@ -1,0 +1,1 @@
+"""Background loops and the supervisor that runs them."""
