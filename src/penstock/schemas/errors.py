@@ -256,6 +256,38 @@ class SerializationError(PenstockException):
     code = "not_serializable"
 
 
+class BlockMissingCapabilities(PenstockException):
+    """A block cannot do what it is used for."""
+
+    code = "block_lacks_capability"
+
+
+class ProtectedBlockError(PenstockException):
+    """A block that Penstock itself made cannot be changed or deleted."""
+
+    code = "block_protected"
+
+
+class InfrastructureError(PenstockException):
+    """The infrastructure of a run could not be made, found or removed."""
+
+    code = "infrastructure"
+
+
+class InfrastructureNotFound(InfrastructureError):
+    code = "infrastructure_not_found"
+
+
+class InfrastructureNotAvailable(InfrastructureError):
+    """The infrastructure is there and cannot be reached from here."""
+
+    code = "infrastructure_not_available"
+
+
+class InvalidRepositoryURLError(PenstockException):
+    code = "repository_url_invalid"
+
+
 # --- configuration errors ------------------------------------------------------------------------
 
 
@@ -271,6 +303,17 @@ class SettingsError(ConfigurationError, ValueError):
 
 class MissingProfileError(PenstockException, ValueError):
     code = "profile_missing"
+
+
+class ProfileSettingsValidationError(PenstockException):
+    """Settings of a profile are wrong; `errors` pairs each setting with what is wrong with it."""
+
+    code = "profile_settings_invalid"
+
+    def __init__(self, errors: list[tuple[Any, Any]]) -> None:
+        wrong = "; ".join(f"{setting}: {error}" for setting, error in errors)
+        super().__init__(f"the profile holds wrong settings: {wrong}; correct the profile")
+        self.errors = errors
 
 
 class PenstockImportError(ImportError, PenstockException):

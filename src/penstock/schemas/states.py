@@ -4,13 +4,15 @@ A state is a value: it never changes after it was made. Predicates here are pure
 reading a state's result is the SDK's business (`penstock.states`).
 """
 
+from collections.abc import Callable, Coroutine, Mapping
+from copy import deepcopy
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType, field
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from penstock.base.clock import utc_now
 from penstock.base.ids import uuid7
@@ -105,6 +107,31 @@ class State(Entity, weakref=True):
     def is_final(self) -> bool:
         return self.type in TERMINAL_STATES
 
+    def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:
+        """The value the run returned, or the exception it failed with.
+
+        Raises the exception instead of returning it unless `raise_on_failure` is false. Called
+        in an async context it gives the coroutine of `aresult`.
+        """
+        return _installed_reader()[0](self, raise_on_failure, retry_result_failure)
+
+    def aresult(
+        self, raise_on_failure: bool = True, retry_result_failure: bool = True
+    ) -> Coroutine[Any, Any, Any]:
+        """`result` as a coroutine."""
+        return _installed_reader()[1](self, raise_on_failure, retry_result_failure)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "State":
+        """The same state with some fields changed; `deep` copies its data and details too."""
+        state = replace(self, **(update or {}))
+        return deepcopy(state) if deep else state
+
+    def fresh_copy(self, **changes: Any) -> "State":
+        """A new state like this one: a new id and timestamp, and no reference to a run."""
+        details = replace(self.state_details, flow_run_id=None, task_run_id=None)
+        changes = {"id": uuid7(), "timestamp": utc_now(), "state_details": details, **changes}
+        return replace(self, **changes)
+
     def __repr__(self) -> str:
         message = f", message={self.message!r}" if self.message else ""
         return f"{self.name}(type={self.type.value}{message})"
@@ -167,3 +194,21 @@ class SetStateBody(Entity):
 def default_name(type: StateType) -> str:
     """The name of a state that was given none: the capitalised type."""
     return type.value.capitalize()
+
+
+Reader = Callable[[State, bool, bool], Any]
+_reader: tuple[Reader, Reader] | None = None
+
+
+def install_result_reader(plain: Reader, coroutine: Reader) -> None:
+    """Says how `State.result` and `State.aresult` read; done by `penstock.states`."""
+    global _reader
+    _reader = (plain, coroutine)
+
+
+def _installed_reader() -> tuple[Reader, Reader]:
+    if _reader is None:
+        raise RuntimeError(
+            "no reader of results is installed in this process; import penstock.states first"
+        )
+    return _reader

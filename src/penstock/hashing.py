@@ -1,0 +1,77 @@
+"""Digests of values: the same value gives the same text in every process.
+
+A value is hashed by its JSON form, and by its pickle when JSON cannot say it. The digest names
+things, it protects nothing.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from hashlib import md5
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.base.lazy import LazyModule
+from penstock.json_objects import json_object_encoder
+from penstock.schemas.errors import HashError
+
+if TYPE_CHECKING:
+    import cloudpickle
+else:
+    cloudpickle = LazyModule("cloudpickle")  # only for values that JSON cannot say
+
+Algorithm = Callable[..., Any]
+default_algorithm: Algorithm = partial(md5, usedforsecurity=False)
+
+_text = json.JSONEncoder(sort_keys=True, default=json_object_encoder).encode
+
+
+def stable_hash(*args: str | bytes, hash_algo: Algorithm = default_algorithm) -> str:
+    """The hexadecimal digest of the texts, one after the other."""
+    digest = hash_algo()
+    for item in args:
+        digest.update(item.encode() if isinstance(item, str) else item)
+    return digest.hexdigest()
+
+
+def file_hash(path: str | Path, hash_algo: Algorithm = default_algorithm) -> str:
+    """The hexadecimal digest of a file's content."""
+    return stable_hash(Path(path).read_bytes(), hash_algo=hash_algo)
+
+
+def hash_objects(
+    *args: Any,
+    hash_algo: Algorithm = default_algorithm,
+    raise_on_failure: bool = False,
+    **kwargs: Any,
+) -> str | None:
+    """The digest of any values, or None when they can be written neither as JSON nor as pickle.
+
+    With `raise_on_failure`, raises `HashError` instead of giving None.
+    """
+    values = (args, kwargs)
+    try:
+        if _keys_are_text(values):
+            return hash_algo(_text(values).encode()).hexdigest()
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        return hash_algo(cloudpickle.dumps(values)).hexdigest()
+    except Exception as error:
+        # A pickle runs the values' own code, which may raise anything.
+        if raise_on_failure:
+            raise HashError(
+                f"no digest can be made: the value is neither JSON nor picklable ({error}); "
+                "leave it out of the cache key or give a `cache_key_fn`"
+            ) from error
+    return None
+
+
+def _keys_are_text(value: Any) -> bool:
+    # JSON writes the keys 1 and "1" alike; values that differ must not share a digest.
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_keys_are_text, value.values()))
+    if kind is list or kind is tuple:
+        return all(map(_keys_are_text, value))
+    return True
