@@ -1,6 +1,7 @@
 """The settings object: immutable, read by attribute, one attribute group per dot."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,17 @@ class Settings(SettingsGroup):
                 variables[name] = text
         return variables
 
+    def document(self) -> dict[str, Any]:
+        """The settings as nested JSON values for display; secrets are masked."""
+        document: dict[str, Any] = {}
+        for accessor, setting in SETTINGS.items():
+            *groups, name = accessor.split(".")
+            table = document
+            for group in groups:
+                table = table.setdefault(group, {})
+            table[name] = _displayed(setting, self._values[accessor])
+        return document
+
     def hash_key(self) -> str:
         """A key that is equal for equal settings."""
         # Rarely needed, and the import costs as much as loading the settings.
@@ -164,6 +176,20 @@ class Settings(SettingsGroup):
             for accessor, g in self._given.items()
         }
         return _restore, (texts, self._profile)
+
+
+def _displayed(setting: Setting, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if setting.is_secret:
+        return MASK if value else None
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, frozenset | tuple):
+        return sorted(value) if isinstance(value, frozenset) else list(value)
+    if isinstance(value, Mapping):
+        return {key: _displayed(setting, inner) for key, inner in value.items()}
+    return str(value)
 
 
 def _restore(texts: Mapping[str, tuple[str, str, str, str]], profile: str | None) -> Settings:
