@@ -1,0 +1,31 @@
+"""`penstock flow`: look at flows."""
+
+import click
+
+from penstock.cli.output import ago, output_option, print_json, print_table
+from penstock.cli.runs import api
+from penstock.schemas.flows import FlowsFilterPage, FlowSort
+
+
+@click.group()
+def flow() -> None:
+    """Look at flows."""
+
+
+@flow.command()
+@click.option("--limit", type=click.IntRange(1), default=15, show_default=True, help="Most rows.")
+@output_option
+def ls(limit: int, output: str | None) -> None:
+    """List flows, the newest first."""
+    with api() as client:
+        flows = client.call(
+            "read_flows", body=FlowsFilterPage(sort=FlowSort.CREATED_DESC, limit=limit)
+        )
+    if output:
+        print_json(flows)
+        return
+    print_table(
+        ("ID", "Name", "Created"),
+        ((str(entry.id), entry.name, ago(entry.created)) for entry in flows),
+        "There are no flows yet; run one.",
+    )

@@ -1,0 +1,242 @@
+"""`penstock flow-run`: look at flow runs and control them."""
+
+import time
+from uuid import UUID
+
+import click
+
+from penstock.cli.lazy import argument
+from penstock.cli.output import (
+    Failure,
+    confirm,
+    may_ask,
+    output_option,
+    print_json,
+    print_table,
+)
+from penstock.cli.runs import (
+    api,
+    found,
+    inspect,
+    moment_of,
+    print_logs,
+    state_cell,
+    state_types,
+)
+from penstock.cli.watching import watch_flow_run
+from penstock.schemas.filters import (
+    AnyIdFilter,
+    FlowFilter,
+    FlowRunFilter,
+    FlowRunFilterState,
+    IdFilter,
+    NameFilter,
+    StateTypeFilter,
+    TextFilter,
+)
+from penstock.schemas.flow_runs import FlowRun, FlowRunsFilterPage, FlowRunSort
+from penstock.schemas.flows import FlowsFilterPage
+from penstock.schemas.logs import LogFilter
+from penstock.schemas.states import (
+    SetStateBody,
+    SetStateStatus,
+    StateCreate,
+    StateType,
+)
+
+
+@click.group()
+def flow_run() -> None:
+    """Look at flow runs and control them."""
+
+
+@flow_run.command()
+@click.option("--flow-name", multiple=True, help="Only runs of this flow; repeatable.")
+@click.option("--limit", type=click.IntRange(1), default=15, show_default=True, help="Most rows.")
+@click.option("--state", multiple=True, help="Only runs in a state of this name; repeatable.")
+@click.option("--state-type", multiple=True, help="Only runs of this state type; repeatable.")
+@output_option
+def ls(
+    flow_name: tuple[str, ...],
+    limit: int,
+    state: tuple[str, ...],
+    state_type: tuple[str, ...],
+    output: str | None,
+) -> None:
+    """List flow runs, the latest first."""
+    states = FlowRunFilterState(
+        name=TextFilter(any_=list(state)) if state else None,
+        type=StateTypeFilter(any_=state_types(state_type)) if state_type else None,
+    )
+    body = FlowRunsFilterPage(
+        flows=FlowFilter(name=NameFilter(any_=list(flow_name))) if flow_name else None,
+        flow_runs=FlowRunFilter(state=states) if state or state_type else None,
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=limit,
+    )
+    with api() as client:
+        runs = client.call("read_flow_runs", body=body)
+        names = {} if output else _flow_names(client, runs)
+    if output:
+        print_json(runs)
+        return
+    print_table(
+        ("ID", "Flow", "Name", "State", "When"),
+        (
+            (str(run.id), names.get(run.flow_id, "-"), run.name, state_cell(run), moment_of(run))
+            for run in runs
+        ),
+        "There are no such flow runs.",
+    )
+
+
+def _flow_names(client: object, runs: list[FlowRun]) -> dict[UUID, str]:
+    ids = list({run.flow_id for run in runs})
+    if not ids:
+        return {}
+    body = FlowsFilterPage(flows=FlowFilter(id=IdFilter(any_=ids)), limit=min(len(ids), 200))
+    return {entry.id: entry.name for entry in client.call("read_flows", body=body)}  # type: ignore[attr-defined]
+
+
+@flow_run.command("inspect")
+@argument("id", type=click.UUID)
+@click.option("--web", is_flag=True, help="Open the run's page in a browser.")
+@output_option
+def inspect_(id: UUID, web: bool, output: str | None) -> None:
+    """Show one flow run."""
+    with api() as client:
+        run = found(client, "read_flow_run", "flow run", id)
+    inspect(run, output, f"runs/flow-run/{id}", web)
+
+
+@flow_run.command()
+@argument("id", type=click.UUID)
+@click.option("--head", "-h", is_flag=True, help="Only the first records.")
+@click.option("--num-logs", "-n", type=click.IntRange(1), help="How many records.")
+@click.option("--reverse", "-r", is_flag=True, help="Newest first.")
+@click.option("--tail", "-t", is_flag=True, help="Only the last records.")
+@output_option
+def logs(
+    id: UUID, head: bool, num_logs: int | None, reverse: bool, tail: bool, output: str | None
+) -> None:
+    """Print the log records of one flow run and its tasks."""
+    print_logs(
+        "flow",
+        id,
+        filter=LogFilter(flow_run_id=AnyIdFilter(any_=[id])),
+        head=head,
+        tail=tail,
+        count=num_logs,
+        reverse=reverse,
+        output=output,
+    )
+
+
+@flow_run.command()
+@argument("id", type=click.UUID)
+@click.option("--timeout", type=click.IntRange(1), help="Seconds after which watching ends.")
+def watch(id: UUID, timeout: int | None) -> None:
+    """Follow a flow run until it is final.
+
+    Ends with status 0 when it completed, 1 when it did not, 1 when the timeout passed.
+    """
+    with api() as client:
+        final = watch_flow_run(client, id, timeout)
+    if final.state_type is not StateType.COMPLETED:
+        raise click.exceptions.Exit(1)
+
+
+@flow_run.command()
+@argument("id", type=click.UUID)
+def cancel(id: UUID) -> None:
+    """Ask for a flow run to be cancelled."""
+    with api() as client:
+        run = found(client, "read_flow_run", "flow run", id)
+        if run.state is not None and run.state.is_final():
+            raise Failure(f"the flow run {id} is {run.state_name} already; nothing was changed")
+        result = client.call(
+            "set_flow_run_state",
+            id,
+            body=SetStateBody(state=StateCreate(type=StateType.CANCELLING)),
+        )
+    if result.status is not SetStateStatus.ACCEPT and not _is_cancelled(result):
+        raise Failure(f"the flow run {id} cannot be cancelled: {_reason(result)}")
+    click.echo(f"Cancellation of the flow run {id} is under way.")
+    click.echo(f"Follow it with `penstock flow-run watch {id}`.")
+
+
+def _is_cancelled(result: object) -> bool:
+    state = getattr(result, "state", None)
+    return state is not None and state.type is StateType.CANCELLED
+
+
+def _reason(result: object) -> str:
+    return getattr(getattr(result, "details", None), "reason", None) or "the server gave no reason"
+
+
+@flow_run.command()
+@argument("id", type=click.UUID)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def delete(ctx: click.Context, id: UUID, yes: bool) -> None:
+    """Remove a flow run with its task runs."""
+    with api() as client:
+        run = found(client, "read_flow_run", "flow run", id)
+        confirm(ctx, f"Remove the flow run {run.name!r} ({id})?", yes=yes or not may_ask(ctx))
+        client.call("delete_flow_run", id)
+    click.echo(f"Removed the flow run {id}.")
+
+
+@flow_run.command()
+@argument("id_or_name")
+def retry(id_or_name: str) -> None:
+    """Have a finished flow run of a deployment run again, under the same id.
+
+    A run without deployment has no worker that would pick it up: call its flow again instead.
+    """
+    with api() as client:
+        run = _run_by_id_or_name(client, id_or_name)
+        if run.state is None or not run.state.is_final():
+            raise Failure(
+                f"the flow run {run.id} is {run.state_name or 'not started'}, and only finished "
+                "runs can be retried; wait for it or cancel it"
+            )
+        if run.deployment_id is None:
+            raise Failure(
+                f"the flow run {run.id} belongs to no deployment, so no worker would run it; "
+                "call the flow again"
+            )
+        state = StateCreate(
+            type=StateType.SCHEDULED,
+            name="AwaitingRetry",
+            message=f"Retry asked for on the command line at {time.strftime('%H:%M:%S')}",
+        )
+        result = client.call(
+            "set_flow_run_state", run.id, body=SetStateBody(state=state, force=True)
+        )
+    if result.status is not SetStateStatus.ACCEPT:
+        raise Failure(f"the flow run {run.id} cannot be retried: {_reason(result)}")
+    click.echo(f"The flow run {run.name!r} ({run.id}) is scheduled to run again.")
+
+
+def _run_by_id_or_name(client: object, key: str) -> FlowRun:
+    try:
+        id = UUID(key)
+    except ValueError:
+        body = FlowRunsFilterPage(
+            flow_runs=FlowRunFilter(name=NameFilter(any_=[key])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=2,
+        )
+        runs = client.call("read_flow_runs", body=body)  # type: ignore[attr-defined]
+        if not runs:
+            raise Failure(
+                f"there is no flow run named {key!r}; `penstock flow-run ls` lists them"
+            ) from None
+        if len(runs) > 1:
+            raise Failure(
+                f"several flow runs are named {key!r}; give the id of one: "
+                + ", ".join(str(run.id) for run in runs)
+            ) from None
+        return runs[0]
+    return found(client, "read_flow_run", "flow run", id)
