@@ -11,6 +11,8 @@ from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, Requ
 from penstock.schemas.flow_runs import FlowRun, FlowRunBegin, FlowRunCreate, FlowRunUpdate
 from penstock.schemas.states import State, StateCreate, StateType
 from penstock.server.domain.naming import name_for
+from penstock.server.domain.orchestration.facts import Facts, Run, RunKind, proposal_of
+from penstock.server.domain.orchestration.transforms import advanced
 from penstock.server.ops import views
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import delete_flow_run_row
@@ -175,8 +177,30 @@ def _put_flow_run(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> M
     if row is None:
         return Made(views.flow_run(_made_before(tx, flow, id, body), tx.now), False)
     first = body.state or StateCreate(type=StateType.PENDING)
-    apply_initial_state(tx, context, "flow_run", row, first)
-    return Made(read_flow_run(tx, context, id), True)
+    state = apply_initial_state(tx, context, "flow_run", row, first)
+    return Made(views.flow_run(_row_after(row, body, state), tx.now), True)
+
+
+def _row_after(row: Row, body: FlowRunCreate, state: State) -> Row:
+    """The run's row with its first state, worked out as the transition did, without reading it."""
+    first = proposal_of(state.type, state.timestamp, name=state.name, details=state.state_details)
+    run = Run(kind=RunKind.FLOW_RUN, id=UUID(row["id"]), policy=body.empirical_policy)
+    after = advanced(Facts(run=run, state=None, now=state.timestamp, fresh_id=run.id), first)
+    return row | {
+        "state_id": state.id,
+        "state_type": state.type,
+        "state_name": state.name,
+        "state_timestamp": state.timestamp,
+        "state_message": state.message,
+        "state_state_details": state.state_details,
+        "state_data": state.data,
+        "empirical_policy": after.policy,
+        "run_count": after.run_count,
+        "start_time": after.start_time,
+        "end_time": after.end_time,
+        "expected_start_time": after.expected_start_time,
+        "next_scheduled_start_time": after.next_scheduled_start_time,
+    }
 
 
 def _made_before(tx: Tx, flow: Row, id: str, body: FlowRunCreate) -> Row:

@@ -62,20 +62,3 @@ FROM task_run
 WHERE flow_run_id = :id AND state_type IS NOT NULL AND state_type <> 'PENDING'
     AND (start_time IS NOT NULL OR expected_start_time IS NOT NULL)
 LIMIT :limit;
-
--- name: task_run.of_cancelled_flow_runs
-SELECT t.id
-FROM task_run AS t
-JOIN flow_run AS r ON r.id = t.flow_run_id
-WHERE r.state_type = 'CANCELLED'
-    AND (t.state_type IS NULL
-        OR t.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING'))
-    AND t.id > :after
-ORDER BY t.id
-LIMIT :limit;
-
--- name: task_run.delete_stale_cache
--- Cache entries that expired or whose state is gone; neither can be hit again.
-DELETE FROM task_run_state_cache
-WHERE cache_expiration < :now
-    OR NOT EXISTS (SELECT 1 FROM task_run_state AS s WHERE s.id = task_run_state_id);
