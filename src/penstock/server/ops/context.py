@@ -19,6 +19,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     parameter_bytes: int = 524_288
     """Size of a run's parameters as JSON."""
     cache_key_length: int = 2_000
+    cancelling_seconds: float = 300.0
+    """How long a run may be cancelling before it is taken for cancelled."""
     graph_nodes: int = 10_000
     graph_artifacts: int = 10_000
 

@@ -19,8 +19,8 @@ from penstock.schemas.task_runs import TaskRunPolicy
 
 
 class RunKind(StrEnum):
-    FLOW_RUN = "flow-run"
-    TASK_RUN = "task-run"
+    FLOW_RUN = "flow_run"
+    TASK_RUN = "task_run"
 
 
 class OnFull(StrEnum):

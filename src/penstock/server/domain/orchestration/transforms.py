@@ -93,7 +93,7 @@ def timers(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
     timeout = placed.details.pause_timeout if placed.type is StateType.PAUSED else None
     if timeout is not None:
         writes.append(SetTimer(kind=PAUSE_TIMER, due=timeout))
-    elif facts.state_type is StateType.PAUSED:
+    elif facts.state is not None and facts.state.state_details.pause_timeout is not None:
         writes.append(ClearTimer(kind=PAUSE_TIMER))
     if placed.type is StateType.CANCELLING:
         due = placed.timestamp + timedelta(seconds=facts.cancelling_seconds)

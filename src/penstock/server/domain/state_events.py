@@ -1,0 +1,114 @@
+"""The event of a flow run's state change: its name, labels, related resources and payload."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, Resource
+from penstock.schemas.flow_runs import CreatedBy
+from penstock.schemas.states import State, StateType
+
+MESSAGE_LENGTH = 100_000
+"""Characters of a state's message that an event carries."""
+FOLLOWS_WITHIN = timedelta(minutes=5)
+"""How near two state changes must be for the second event to name the first."""
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """What the event says about the run besides its state."""
+
+    id: str
+    name: str
+    run_count: int
+    flow_id: str
+    flow_name: str
+    deployment_id: str | None = None
+    parent_id: str | None = None
+    parent_name: str | None = None
+    tags: frozenset[str] = frozenset()
+    """Of the run, its flow and its parent task run."""
+    created_by: CreatedBy | None = None
+
+
+def event_name(state: State) -> str:
+    """Named after the state's name, not its type."""
+    return f"prefect.flow-run.{state.name}"
+
+
+def resource(subject: Subject, state: State) -> Resource:
+    return {
+        RESOURCE_ID: f"prefect.flow-run.{subject.id}",
+        RESOURCE_NAME: subject.name,
+        "prefect.run-count": str(subject.run_count),
+        "prefect.state-message": shortened(state.message or ""),
+        "prefect.state-name": state.name or "",
+        "prefect.state-timestamp": state.timestamp.isoformat(),
+        "prefect.state-type": state.type.value,
+    }
+
+
+def related(subject: Subject) -> list[Resource]:
+    """Flow, deployment, parent task run, tags in order, creator; each only when there is one."""
+    entries = [_entry("flow", f"prefect.flow.{subject.flow_id}", subject.flow_name)]
+    if subject.deployment_id is not None:
+        entries.append(_entry("deployment", f"prefect.deployment.{subject.deployment_id}"))
+    if subject.parent_id is not None:
+        entries.append(
+            _entry("task-run", f"prefect.task-run.{subject.parent_id}", subject.parent_name)
+        )
+    entries += [_entry("tag", f"prefect.tag.{tag}") for tag in sorted(subject.tags)]
+    return entries + list(_creator(subject.created_by))
+
+
+def payload(before: State | None, after: State) -> dict[str, Any]:
+    return {
+        "intended": {"from": before.type.value if before else None, "to": after.type.value},
+        "initial_state": _told(before) if before else None,
+        "validated_state": _told(after),
+    }
+
+
+def is_followed(before: State, after: State) -> bool:
+    """Whether the change is close enough to the one before to be told as its consequence."""
+    return abs(after.timestamp - before.timestamp) < FOLLOWS_WITHIN
+
+
+def shortened(message: str) -> str:
+    """A message of at most `MESSAGE_LENGTH` characters; a long one loses its middle."""
+    if len(message) <= MESSAGE_LENGTH:
+        return message
+    # The room the marker takes is that of the largest number it can name.
+    room = len(_marker(len(message)))
+    tail = (MESSAGE_LENGTH - room) // 2
+    head = MESSAGE_LENGTH - room - tail
+    return message[:head] + _marker(len(message) - head - tail) + message[-tail:]
+
+
+def _marker(removed: int) -> str:
+    return f"...[{removed} characters removed]..."
+
+
+def _entry(role: str, id: str, name: str | None = None) -> Resource:
+    entry = {RESOURCE_ID: id, RESOURCE_ROLE: role}
+    if name is not None:
+        entry[RESOURCE_NAME] = name
+    return entry
+
+
+def _creator(created_by: CreatedBy | None) -> Iterable[Resource]:
+    if created_by is None or created_by.id is None:
+        return
+    kind = {"AUTOMATION": "automation", "DEPLOYMENT": "deployment"}.get(created_by.type or "")
+    if kind is not None:
+        yield _entry("creator", f"prefect.{kind}.{created_by.id}", created_by.display_value)
+
+
+def _told(state: State) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": state.type.value, "name": state.name}
+    if state.message is not None:
+        told["message"] = shortened(state.message)
+    if state.type is StateType.PAUSED:
+        told["pause_reschedule"] = "true" if state.state_details.pause_reschedule else "false"
+    return told

@@ -1,0 +1,556 @@
+"""Changing the state of a run: read, decide, write, in one transaction.
+
+A proposal that names its state (`StateCreate.id`) is decided once: when its answer put a state in
+place, a repetition gets the stored answer and writes nothing. Answers that kept the current state
+changed nothing and are given anew.
+
+A common transition costs four statements: the run with its lock, the state, the run, the event.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
+
+from penstock.base import json
+from penstock.base.ids import uuid7
+from penstock.schemas.errors import ObjectConflict, ObjectMissing, ServiceUnavailable
+from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
+from penstock.schemas.states import (
+    OrchestrationResult,
+    SetStateBody,
+    SetStateStatus,
+    State,
+    StateAbortDetails,
+    StateAcceptDetails,
+    StateCreate,
+    StateDetails,
+    StateRejectDetails,
+    StateType,
+    StateWaitDetails,
+)
+from penstock.schemas.task_runs import TaskRunPolicy
+from penstock.server.domain import state_events
+from penstock.server.domain.orchestration.decide import decide
+from penstock.server.domain.orchestration.facts import (
+    Facts,
+    Parent,
+    Proposal,
+    Run,
+    RunKind,
+    is_persisted,
+    proposal_of,
+)
+from penstock.server.domain.orchestration.policy import MARK_LATE, Policy, policy_for
+from penstock.server.domain.orchestration.verdicts import (
+    ClearTimer,
+    Decision,
+    EmitStateChange,
+    InsertCache,
+    MirrorState,
+    OfferTaskRun,
+    RetryTaskRuns,
+    SetTimer,
+)
+from penstock.server.ops.context import Context, Made
+from penstock.server.ops.emit import emit
+from penstock.server.store.transaction import Row, Tx
+
+_STEP = timedelta(microseconds=1)
+_CHANCES = 1 << 32
+
+
+def set_flow_run_state(
+    tx: Tx, context: Context, id: str, *, body: SetStateBody
+) -> Made[OrchestrationResult]:
+    """Propose a state for a flow run. Raises `ObjectMissing` when there is no such run.
+
+    `created` says whether this call stored a state.
+    """
+    return _propose(tx, context, RunKind.FLOW_RUN, id, body.state, force=body.force)
+
+
+def set_task_run_state(
+    tx: Tx, context: Context, id: str, *, body: SetStateBody
+) -> Made[OrchestrationResult]:
+    """Propose a state for a task run. Raises `ObjectMissing` when there is no such run."""
+    return _propose(tx, context, RunKind.TASK_RUN, id, body.state, force=body.force)
+
+
+def force_state(
+    tx: Tx, context: Context, kind: str, id: str, state: StateCreate
+) -> OrchestrationResult:
+    """Put a run into a state with hardly a rule asked; `kind` is `flow_run` or `task_run`.
+
+    What still holds: a stored result is not lost, a run without a process is not left cancelling,
+    and a background task run keeps its own policy. Raises `ObjectMissing`.
+    """
+    return _propose(tx, context, RunKind(kind), id, state, force=True).value
+
+
+def apply_initial_state(
+    tx: Tx, context: Context, kind: str, run_row: Row, state: StateCreate
+) -> State:
+    """Force the first state of a run that this transaction inserted, with its event.
+
+    An automatically scheduled run gets no event: nobody asked for it.
+    """
+    result = force_state(tx, context, kind, str(run_row["id"]), state)
+    if result.state is None:
+        reason = getattr(result.details, "reason", None)
+        raise ObjectConflict(f"a new run cannot start as {state.type.value}: {reason}")
+    return result.state
+
+
+def mark_late(tx: Tx, context: Context, id: str, *, state: StateCreate) -> OrchestrationResult:
+    """Rename a scheduled flow run to Late; refused when it is no longer scheduled.
+
+    Raises `ObjectMissing`.
+    """
+    return _propose(tx, context, RunKind.FLOW_RUN, id, state, force=False, policy=MARK_LATE).value
+
+
+class _Statements(Struct, frozen=True):
+    """What differs between the two kinds of run in the database."""
+
+    noun: str
+    read: str
+    insert_state: str
+    update: str
+    policy: type[FlowRunPolicy] | type[TaskRunPolicy]
+
+
+_STATEMENTS = {
+    RunKind.FLOW_RUN: _Statements(
+        "flow run",
+        "transition.flow_run",
+        "transition.insert_flow_run_state",
+        "transition.update_flow_run",
+        FlowRunPolicy,
+    ),
+    RunKind.TASK_RUN: _Statements(
+        "task run",
+        "transition.task_run",
+        "transition.insert_task_run_state",
+        "transition.update_task_run",
+        TaskRunPolicy,
+    ),
+}
+
+
+def _propose(
+    tx: Tx,
+    context: Context,
+    kind: RunKind,
+    id: str,
+    state: StateCreate,
+    *,
+    force: bool,
+    policy: Policy | None = None,
+) -> Made[OrchestrationResult]:
+    proposal_id = None if state.id is UNSET else state.id
+    row = _locked(tx, kind, id, proposal_id)
+    if row is None:
+        noun = _STATEMENTS[kind].noun
+        raise ObjectMissing(f"there is no {noun} {id}; it may have been deleted")
+    if row["answered_id"] is not None:
+        return Made(_stored_answer(row), created=False)
+    return _Transition(tx, context, kind, row, state, force=force, policy=policy).made()
+
+
+def _locked(tx: Tx, kind: RunKind, id: str, proposal_id: UUID | None) -> Row | None:
+    """The run with all facts about it, locked to the end of the transaction.
+
+    A run that somebody else changed while this statement waited for the lock comes back with the
+    new row beside the old state. Then it is read again, which needs no waiting any more.
+    """
+    statement = _STATEMENTS[kind].read
+    row = tx.one(statement, id=id, proposal_id=proposal_id)
+    if row is not None and row["found_state_id"] != row["state_id"]:
+        row = tx.one(statement, id=id, proposal_id=proposal_id)
+    return row
+
+
+class _Transition:
+    """One proposal for one locked run."""
+
+    def __init__(
+        self,
+        tx: Tx,
+        context: Context,
+        kind: RunKind,
+        row: Row,
+        state: StateCreate,
+        *,
+        force: bool,
+        policy: Policy | None,
+    ) -> None:
+        self.tx = tx
+        self.context = context
+        self.kind = kind
+        self.row = row
+        self.before = _current_state(row)
+        self.wanted_id = None if state.id is UNSET else state.id
+        self.proposal = _proposal(tx, state, self.before)
+        self.facts = self._facts()
+        self.policy = policy or policy_for(self.facts, self.proposal, force=force)
+
+    def made(self) -> Made[OrchestrationResult]:
+        decision, state = self._decided()
+        if decision.state is None or state is None:
+            return Made(_answer(decision, self.before), created=False)
+        self._update_run(decision, state)
+        for write in decision.writes:
+            _CARRY_OUT[type(write)](self, write, decision, state)
+        return Made(_answer(decision, state), created=True)
+
+    def _facts(self) -> Facts:
+        fresh_id = uuid7()
+        return Facts(
+            run=_run(self.kind, self.row),
+            state=self.before,
+            now=self.tx.now,
+            fresh_id=fresh_id,
+            chance=(fresh_id.int % _CHANCES) / _CHANCES,
+            parent=_parent(self.row) if self.kind is RunKind.TASK_RUN else None,
+            cached=self._cached(),
+            client_version=self.context.client_version,
+            api_version=self.context.api_version,
+            cache_key_length=self.context.limits.cache_key_length,
+            cancelling_seconds=self.context.limits.cancelling_seconds,
+        )
+
+    def _cached(self) -> State | None:
+        """Looked up only where the cache rule will ask."""
+        details = self.proposal.details
+        if (
+            self.kind is RunKind.FLOW_RUN
+            or self.proposal.type is not StateType.RUNNING
+            or not details.cache_key
+            or details.refresh_cache
+        ):
+            return None
+        found = self.tx.one("transition.cached_state", cache_key=details.cache_key, now=self.tx.now)
+        return _state(found, "") if found is not None else None
+
+    def _decided(self) -> tuple[Decision, State | None]:
+        """Decide and store the state; both again with a later time while the time is taken."""
+        while True:
+            decision = decide(self.facts, self.proposal, self.policy)
+            if decision.state is None:
+                return decision, None
+            state = self._insert_state(decision, decision.state)
+            if state is not None:
+                return decision, state
+            self.proposal = replace(self.proposal, timestamp=self.proposal.timestamp + _STEP)
+
+    def _insert_state(self, decision: Decision, placed: Proposal) -> State | None:
+        accepted = decision.status is SetStateStatus.ACCEPT
+        data = _stored_data(placed.data)
+        state = State(
+            id=self.wanted_id if accepted and self.wanted_id else uuid7(),
+            type=placed.type,
+            name=placed.name,
+            timestamp=placed.timestamp,
+            message=placed.message,
+            data=data,
+            state_details=placed.details,
+        )
+        answer = None
+        if self.wanted_id is not None:
+            answer = _StoredAnswer(status=decision.status, reason=decision.reason)
+        changed = self.tx.run(
+            _STATEMENTS[self.kind].insert_state,
+            id=state.id,
+            run_id=self.row["id"],
+            type=state.type,
+            name=state.name,
+            timestamp=state.timestamp,
+            message=state.message,
+            state_details=state.state_details,
+            data=data,
+            proposal_id=self.wanted_id,
+            answer=answer,
+        )
+        return state if changed else None
+
+    def _update_run(self, decision: Decision, state: State) -> None:
+        run = decision.run
+        assert run is not None
+        changes: dict[str, Any] = {
+            "run_count": run.run_count,
+            "start_time": run.start_time,
+            "end_time": run.end_time,
+            "expected_start_time": run.expected_start_time,
+            "next_scheduled_start_time": run.next_scheduled_start_time,
+            "total_run_time": run.total_run_time,
+        }
+        if self.kind is RunKind.TASK_RUN:
+            changes["flow_run_run_count"] = run.flow_run_run_count
+        elif run.policy is self.facts.run.policy:
+            changes["empirical_policy"] = self.row["empirical_policy"]
+        else:
+            changes["empirical_policy"] = run.policy
+        changed = self.tx.run(
+            _STATEMENTS[self.kind].update,
+            id=self.row["id"],
+            version=self.row["version"],
+            state_id=state.id,
+            state_type=state.type,
+            state_name=state.name,
+            state_timestamp=state.timestamp,
+            now=self.tx.now,
+            **changes,
+        )
+        if not changed:
+            noun = _STATEMENTS[self.kind].noun
+            raise ServiceUnavailable(
+                f"the {noun} {self.row['id']} was changed meanwhile; try again"
+            )
+
+    # --- what a decision asks to be written ------------------------------------------------------
+
+    def emit_state_change(self, _: EmitStateChange, decision: Decision, state: State) -> None:
+        row = self.row
+        if row["auto_scheduled"] and row["version"] == 0:
+            return
+        assert decision.run is not None
+        subject = _subject(row, decision.run.run_count)
+        emit(
+            self.tx,
+            event=state_events.event_name(state),
+            resource=state_events.resource(subject, state),
+            related=state_events.related(subject),
+            payload=state_events.payload(self.before, state),
+            id=state.id,
+            occurred=state.timestamp,
+            follows=self._followed(state),
+        )
+
+    def _followed(self, state: State) -> UUID | None:
+        """The event of the state before; a scheduled run's first state has none."""
+        before = self.before
+        if before is None or (self.row["auto_scheduled"] and self.row["version"] == 1):
+            return None
+        return before.id if state_events.is_followed(before, state) else None
+
+    def mirror_state(self, write: MirrorState, decision: Decision, state: State) -> None:
+        """A parent task run that is not there (not yet recorded, deleted) is left out."""
+        row = _locked(self.tx, RunKind.TASK_RUN, str(write.task_run_id), None)
+        if row is None:
+            return
+        copy = StateCreate(
+            type=state.type,
+            name=state.name,
+            message=state.message,
+            data=state.data,
+            state_details=replace(
+                state.state_details,
+                child_flow_run_id=UUID(self.row["id"]),
+                deployment_concurrency_lease_id=None,
+            ),
+        )
+        _Transition(
+            self.tx, self.context, RunKind.TASK_RUN, row, copy, force=True, policy=None
+        ).made()
+
+    def set_timer(self, write: SetTimer, decision: Decision, state: State) -> None:
+        self.tx.run(
+            "timer.set",
+            kind=write.kind,
+            key=self.row["id"],
+            due=write.due,
+            payload={"state_id": str(state.id)},
+        )
+        self.tx.wake("timers")
+
+    def clear_timer(self, write: ClearTimer, decision: Decision, state: State) -> None:
+        self.tx.run("timer.delete", kind=write.kind, key=self.row["id"])
+
+    def insert_cache(self, write: InsertCache, decision: Decision, state: State) -> None:
+        self.tx.run(
+            "transition.insert_cache",
+            cache_key=write.key,
+            cache_expiration=write.expiration,
+            state_id=state.id,
+            now=self.tx.now,
+        )
+
+    def retry_task_runs(self, write: RetryTaskRuns, decision: Decision, state: State) -> None:
+        retry = StateCreate(
+            type=StateType.SCHEDULED,
+            name="AwaitingRetry",
+            state_details=StateDetails(scheduled_time=write.scheduled_time),
+        )
+        for failed in self.tx.all("transition.failed_task_runs", flow_run_id=self.row["id"]):
+            _propose(self.tx, self.context, RunKind.TASK_RUN, failed["id"], retry, force=True)
+            self.tx.run("transition.uncount_task_run", id=failed["id"])
+
+    def offer_task_run(self, _: OfferTaskRun, decision: Decision, state: State) -> None:
+        self.tx.wake("task_runs")
+
+
+# Slots and leases are missing here: nothing stores limits yet, so no decision asks for them.
+_CARRY_OUT: dict[type, Callable[[_Transition, Any, Decision, State], None]] = {
+    EmitStateChange: _Transition.emit_state_change,
+    MirrorState: _Transition.mirror_state,
+    SetTimer: _Transition.set_timer,
+    ClearTimer: _Transition.clear_timer,
+    InsertCache: _Transition.insert_cache,
+    RetryTaskRuns: _Transition.retry_task_runs,
+    OfferTaskRun: _Transition.offer_task_run,
+}
+
+
+class _StoredAnswer(Struct, frozen=True, kw_only=True):
+    """An answer without its state, which is the row it is stored in."""
+
+    status: SetStateStatus
+    reason: str | None = None
+
+
+def _proposal(tx: Tx, state: StateCreate, before: State | None) -> Proposal:
+    """The proposal with its time: the client's, or one after everything the run went through."""
+    if state.timestamp is not UNSET:
+        timestamp = _aware(state.timestamp)
+    else:
+        timestamp = tx.now
+        if before is not None and timestamp <= before.timestamp:
+            timestamp = before.timestamp + _STEP
+    return proposal_of(
+        state.type,
+        timestamp,
+        name=state.name,
+        message=state.message,
+        data=state.data,
+        details=state.state_details,
+    )
+
+
+def _aware(instant: datetime) -> datetime:
+    """A time without an offset is read as UTC."""
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def _current_state(row: Row) -> State | None:
+    if row["state_id"] is None:
+        return None
+    return _state(
+        {
+            "id": row["state_id"],
+            "type": row["state_type"],
+            "name": row["state_name"],
+            "timestamp": row["state_timestamp"],
+            "message": row["state_message"],
+            "state_details": row["state_state_details"],
+            "data": row["state_data"],
+        },
+        "",
+    )
+
+
+def _state(row: Row, prefix: str) -> State:
+    details: Raw | None = row[f"{prefix}state_details"]
+    return State(
+        id=UUID(row[f"{prefix}id"]),
+        type=StateType(row[f"{prefix}type"]),
+        name=row[f"{prefix}name"],
+        timestamp=row[f"{prefix}timestamp"],
+        message=row[f"{prefix}message"],
+        data=row[f"{prefix}data"],
+        state_details=json.decode(details, StateDetails) if details else StateDetails(),
+    )
+
+
+def _run(kind: RunKind, row: Row) -> Run:
+    fields: dict[str, Any] = {
+        "run_count": row["run_count"],
+        "start_time": row["start_time"],
+        "end_time": row["end_time"],
+        "expected_start_time": row["expected_start_time"],
+        "next_scheduled_start_time": row["next_scheduled_start_time"],
+        "total_run_time": row["total_run_time"],
+    }
+    if kind is RunKind.FLOW_RUN:
+        fields["deployment_id"] = _uuid(row["deployment_id"])
+        fields["parent_task_run_id"] = _uuid(row["parent_task_run_id"])
+        fields["infrastructure_pid"] = row["infrastructure_pid"]
+    else:
+        fields["flow_run_id"] = _uuid(row["flow_run_id"])
+        fields["flow_run_run_count"] = row["flow_run_run_count"]
+    policy = json.decode(row["empirical_policy"], _STATEMENTS[kind].policy)
+    return Run(kind=kind, id=UUID(row["id"]), policy=policy, **fields)
+
+
+def _parent(row: Row) -> Parent | None:
+    if row["parent_id"] is None:
+        return None
+    kind = row["parent_state_type"]
+    details = StateDetails()
+    if kind == StateType.PAUSED and row["parent_state_details"]:
+        details = json.decode(row["parent_state_details"], StateDetails)
+    return Parent(
+        state_type=StateType(kind) if kind else None,
+        run_count=row["parent_run_count"],
+        pause_timeout=details.pause_timeout,
+        pause_reschedule=details.pause_reschedule,
+    )
+
+
+def _uuid(value: str | None) -> UUID | None:
+    return UUID(value) if value is not None else None
+
+
+def _stored_data(data: Any) -> Raw | None:
+    """What is kept of a state's data: nothing when it says that the result is nowhere stored."""
+    if not is_persisted(data):
+        return None
+    return data if isinstance(data, Raw) else Raw(json.encode(data))
+
+
+def _subject(row: Row, run_count: int) -> state_events.Subject:
+    tags: set[str] = set()
+    for column in ("tags", "flow_tags", "parent_tags"):
+        held = row[column]
+        if held is not None and bytes(held) != b"[]":
+            tags.update(json.decode(held, list[str]))
+    created_by = row["created_by"]
+    return state_events.Subject(
+        id=row["id"],
+        name=row["name"],
+        run_count=run_count,
+        flow_id=row["flow_id"],
+        flow_name=row["flow_name"],
+        deployment_id=row["deployment_id"],
+        parent_id=row["parent_task_run_id"] if row["parent_name"] is not None else None,
+        parent_name=row["parent_name"],
+        tags=frozenset(tags),
+        created_by=json.decode(created_by, CreatedBy) if created_by is not None else None,
+    )
+
+
+def _answer(decision: Decision, state: State | None) -> OrchestrationResult:
+    return _result(decision.status, decision.reason, decision.delay_seconds, state)
+
+
+def _stored_answer(row: Row) -> OrchestrationResult:
+    stored = json.decode(row["answered_answer"], _StoredAnswer)
+    return _result(stored.status, stored.reason, 0, _state(row, "answered_"))
+
+
+def _result(
+    status: SetStateStatus, reason: str | None, delay_seconds: int, state: State | None
+) -> OrchestrationResult:
+    match status:
+        case SetStateStatus.ACCEPT:
+            details = StateAcceptDetails()
+        case SetStateStatus.REJECT:
+            details = StateRejectDetails(reason=reason)
+        case SetStateStatus.ABORT:
+            details = StateAbortDetails(reason=reason)
+        case SetStateStatus.WAIT:
+            details = StateWaitDetails(delay_seconds=delay_seconds, reason=reason)
+    return OrchestrationResult(details=details, state=state, status=status)

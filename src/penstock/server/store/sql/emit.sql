@@ -1,0 +1,7 @@
+-- Events made by the server, written in the transaction of the change they tell of.
+
+-- name: emit.insert
+INSERT INTO event (id, occurred, received, event, resource_id, resource, related, payload, follows)
+VALUES (
+    :id, :occurred, :received, :event, :resource_id, :resource, :related, :payload, :follows
+)

@@ -1,0 +1,49 @@
+-- The run's row stays locked to the end of the transaction. NO KEY: rows that refer to the run
+-- (states, task runs, inputs) can still be inserted by others.
+
+-- name: transition.flow_run
+SELECT
+    run.id, run.name, run.deployment_id, run.parent_task_run_id, run.infrastructure_pid,
+    run.empirical_policy, run.tags, run.created_by, run.auto_scheduled, run.version,
+    run.run_count, run.start_time, run.end_time, run.expected_start_time,
+    run.next_scheduled_start_time, run.total_run_time,
+    run.state_id, run.state_type, run.state_name, run.state_timestamp,
+    state.id AS found_state_id, state.message AS state_message,
+    state.state_details AS state_state_details, state.data AS state_data,
+    run.flow_id, flow.name AS flow_name, flow.tags AS flow_tags,
+    parent.name AS parent_name, parent.tags AS parent_tags,
+    answered.id AS answered_id, answered.type AS answered_type, answered.name AS answered_name,
+    answered.timestamp AS answered_timestamp, answered.message AS answered_message,
+    answered.state_details AS answered_state_details, answered.data AS answered_data,
+    answered.answer AS answered_answer
+FROM flow_run AS run
+JOIN flow ON flow.id = run.flow_id
+LEFT JOIN flow_run_state AS state ON state.id = run.state_id
+LEFT JOIN task_run AS parent ON parent.id = run.parent_task_run_id
+LEFT JOIN flow_run_state AS answered
+    ON answered.proposal_id = :proposal_id AND answered.flow_run_id = run.id
+WHERE run.id = :id
+FOR NO KEY UPDATE OF run
+
+-- name: transition.task_run
+SELECT
+    run.id, run.flow_run_id, run.empirical_policy, run.version,
+    run.run_count, run.flow_run_run_count, run.start_time, run.end_time, run.expected_start_time,
+    run.next_scheduled_start_time, run.total_run_time,
+    run.state_id, run.state_type, run.state_name, run.state_timestamp,
+    state.id AS found_state_id, state.message AS state_message,
+    state.state_details AS state_state_details, state.data AS state_data,
+    parent.id AS parent_id, parent.state_type AS parent_state_type,
+    parent.run_count AS parent_run_count, parent_state.state_details AS parent_state_details,
+    answered.id AS answered_id, answered.type AS answered_type, answered.name AS answered_name,
+    answered.timestamp AS answered_timestamp, answered.message AS answered_message,
+    answered.state_details AS answered_state_details, answered.data AS answered_data,
+    answered.answer AS answered_answer
+FROM task_run AS run
+LEFT JOIN task_run_state AS state ON state.id = run.state_id
+LEFT JOIN flow_run AS parent ON parent.id = run.flow_run_id
+LEFT JOIN flow_run_state AS parent_state ON parent_state.id = parent.state_id
+LEFT JOIN task_run_state AS answered
+    ON answered.proposal_id = :proposal_id AND answered.task_run_id = run.id
+WHERE run.id = :id
+FOR NO KEY UPDATE OF run
