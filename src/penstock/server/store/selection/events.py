@@ -1,0 +1,224 @@
+"""Filters on events as SQL; `domain/event_matching.py` is the same on an event in memory.
+
+A label's value may hold `*` (any run of characters) and `?` (one character); a leading `!` asks
+for another value. A label that a resource does not have matches nothing, not even that.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from penstock.base.json import text as json_text
+from penstock.schemas.events import (
+    RESOURCE_ID,
+    RESOURCE_ROLE,
+    EventAnyResourceFilter,
+    EventFilter,
+    EventRelatedFilter,
+    EventResourceFilter,
+    Specification,
+)
+from penstock.schemas.shapes import Operator
+from penstock.server.domain.text_query import parse
+from penstock.server.store.selection.conditions import (
+    FALSE,
+    Part,
+    among,
+    begins_with,
+    joined,
+    text_matches,
+)
+from penstock.server.store.transaction import Dialect
+
+T = TypeVar("T")
+
+
+def event_conditions(given: EventFilter, dialect: Dialect) -> Part:
+    """What a filter asks of a row of `event`, apart from `order` and `resource.distinct`."""
+    parts = [
+        Part(
+            "event.occurred >= ? AND event.occurred <= ?",
+            (given.occurred.since, given.occurred.until),
+        )
+    ]
+    if given.id.id:
+        parts.append(among("event.id", list(given.id.id), dialect))
+    parts.extend(_name_parts(given, dialect))
+    if given.resource is not None:
+        parts.append(_primary(given.resource, dialect))
+    parts.extend(_related(element, dialect) for element in _elements(given.related))
+    parts.extend(_any_resource(element, dialect) for element in _elements(given.any_resource))
+    if given.text is not None:
+        parts.append(_text(given.text.query, dialect))
+    return joined(parts)
+
+
+def _elements(given: T | list[T] | None) -> list[T]:
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
+
+
+def _name_parts(given: EventFilter, dialect: Dialect) -> Iterable[Part]:
+    names = given.event
+    if names is None:
+        return
+    if names.name:
+        yield among("event.event", names.name, dialect)
+    if names.prefix:
+        yield begins_with("event.event", names.prefix)
+    if names.exclude_name:
+        yield _negated(among("event.event", names.exclude_name, dialect))
+    if names.exclude_prefix:
+        yield _negated(begins_with("event.event", names.exclude_prefix))
+
+
+def _negated(part: Part) -> Part:
+    return Part(f"NOT ({part.sql})", part.params) if part.sql else FALSE
+
+
+# --- one resource --------------------------------------------------------------------------------
+
+
+def _label(resource: str, label: str, dialect: Dialect, test: Callable[[str], Part]) -> Part:
+    """`test` holds for the value of a label, which must be there."""
+    inner = test("label.value")
+    if dialect == "sqlite":
+        source = f"json_each({resource}) AS label WHERE label.key = ? AND"
+    else:
+        source = f"(SELECT {resource}::json ->> ?::text AS value) AS label WHERE"
+    return Part(f"EXISTS (SELECT 1 FROM {source} {inner.sql})", (label, *inner.params))
+
+
+def _value_matches(value: str, pattern: str, dialect: Dialect) -> Part:
+    negative = pattern.startswith("!")
+    wanted = pattern[1:] if negative else pattern
+    if "*" not in wanted and "?" not in wanted:
+        part = Part(f"{value} = ?", (wanted,))
+    elif dialect == "sqlite":
+        part = Part(f"{value} GLOB ?", (wanted.replace("[", "[[]"),))
+    else:
+        escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        part = Part(f"{value} LIKE ?", (escaped.replace("*", "%").replace("?", "_"),))
+    return _negated(part) if negative else part
+
+
+def _labels(resource: str, wanted: Specification | None, dialect: Dialect) -> Iterable[Part]:
+    for label, given in (wanted or {}).items():
+        patterns = [given] if isinstance(given, str) else given
+        if not patterns:
+            yield FALSE
+        elif label == RESOURCE_ROLE:
+            yield _label(
+                resource, label, dialect, lambda value, p=patterns: among(value, p, dialect)
+            )
+        else:
+            yield _label(
+                resource,
+                label,
+                dialect,
+                lambda value, p=patterns: joined(
+                    (_value_matches(value, pattern, dialect) for pattern in p), Operator.OR
+                ),
+            )
+
+
+def _primary(given: EventResourceFilter | EventAnyResourceFilter, dialect: Dialect) -> Part:
+    """Conditions on the resource the event is about."""
+    parts = []
+    if given.id:
+        parts.append(among("event.resource_id", given.id, dialect))
+    if given.id_prefix:
+        parts.append(begins_with("event.resource_id", given.id_prefix))
+    parts.extend(_labels("event.resource", given.labels, dialect))
+    return joined(parts)
+
+
+# --- related resources ---------------------------------------------------------------------------
+
+
+def _member(label: str, dialect: Dialect) -> str:
+    """The value of a well-known label of the related resource at hand."""
+    if dialect == "sqlite":
+        return f"json_extract(related.value, '$.\"{label}\"')"
+    return f"(related.value ->> '{label}')"
+
+
+def _some_related(parts: Sequence[Part], dialect: Dialect) -> Part:
+    """One related resource satisfies all the parts."""
+    inner = joined(parts)
+    source = (
+        "json_each(event.related)"
+        if dialect == "sqlite"
+        else "json_array_elements(event.related::json)"
+    )
+    alias = "related" if dialect == "sqlite" else "related(value)"
+    return Part(f"EXISTS (SELECT 1 FROM {source} AS {alias} WHERE {inner.sql})", inner.params)
+
+
+def _related(given: EventRelatedFilter, dialect: Dialect) -> Part:
+    identity, role = _member(RESOURCE_ID, dialect), _member(RESOURCE_ROLE, dialect)
+    parts = []
+    if given.id:
+        parts.append(among(identity, given.id, dialect))
+    if given.role:
+        parts.append(among(role, given.role, dialect))
+    if given.resources_in_roles:
+        parts.append(
+            joined(
+                (
+                    Part(f"({identity} = ? AND {role} = ?)", (wanted, wanted_role))
+                    for wanted, wanted_role in given.resources_in_roles
+                ),
+                Operator.OR,
+            )
+        )
+    parts.extend(_labels("related.value", given.labels, dialect))
+    return _some_related(parts, dialect) if parts else joined(())
+
+
+def _any_resource(given: EventAnyResourceFilter, dialect: Dialect) -> Part:
+    primary = _primary(given, dialect)
+    if not primary.sql:
+        return primary
+    identity = _member(RESOURCE_ID, dialect)
+    parts = []
+    if given.id:
+        parts.append(among(identity, given.id, dialect))
+    if given.id_prefix:
+        parts.append(begins_with(identity, given.id_prefix))
+    parts.extend(_labels("related.value", given.labels, dialect))
+    found = joined([primary, _some_related(parts, dialect)], Operator.OR)
+    if not given.id:
+        return found
+    # Everything with one of these ids in any role is found in the narrow index of resources.
+    indexed = among("resource_id", given.id, dialect)
+    return joined(
+        [
+            Part(
+                f"event.seq IN (SELECT seq FROM event_resource WHERE {indexed.sql})",
+                indexed.params,
+            ),
+            found,
+        ]
+    )
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def in_json(term: str) -> str:
+    """How a term is spelled inside JSON text."""
+    return json_text(term)[1:-1]
+
+
+def _text(query: str, dialect: Dialect) -> Part:
+    return text_matches(
+        parse(query),
+        dialect,
+        [
+            ("event.event", str),
+            ("event.resource", in_json),
+            ("event.related", in_json),
+            ("event.payload", in_json),
+        ],
+    )
