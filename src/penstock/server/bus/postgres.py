@@ -88,7 +88,9 @@ class PostgresBus(RelayBus):
         pause = 0.1
         while not self._ended.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with psycopg.connect(
+                    self._url, autocommit=True, application_name=f"penstock {self._channel}"
+                ) as connection:
                     pause = 0.1
                     self._serve(connection)
             except (psycopg.Error, OSError) as error:

@@ -49,9 +49,12 @@ class RedisBus(RelayBus):
 
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        # The driver swallows a cancellation that meets it in the middle of a command.
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=0.2)
         await super().stop()
 
     def send_wake(self, topic: str) -> None:
