@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from penstock.base.clock import utc_now
 from penstock.base.ids import uuid7
@@ -37,6 +37,12 @@ class ReceivedEvent(Event):
     """An event as the server gives it back, with the time it was received."""
 
     received: datetime = field(default_factory=utc_now)
+    # Extensions of the contract; those after `seq` are on events the server made.
+    seq: int | UnsetType = UNSET
+    actor: dict[str, Any] | UnsetType = UNSET
+    request: dict[str, Any] | UnsetType = UNSET
+    caused_by: UUID | UnsetType = UNSET
+    changes: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class Countable(StrEnum):

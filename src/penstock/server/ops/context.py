@@ -4,11 +4,15 @@ Every operation is `op(tx, context, *path_parameters, body=..., **query)`, named
 operation table, and opens exactly one transaction: the one it is given.
 """
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
 T = TypeVar("T")
+
+ActorType = Literal[
+    "user", "token", "automation", "schedule", "service", "worker", "anonymous", "migration"
+]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -25,6 +29,33 @@ class Limits(Struct, frozen=True, kw_only=True):
     graph_artifacts: int = 10_000
 
 
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who asked for a change, as the server established it; never taken from a claim."""
+
+    type: ActorType
+    id: str = ""
+    name: str = ""
+    auth: str = "none"
+    """How it was established: `basic`, `bearer`, `internal`, `none`."""
+
+
+ANONYMOUS = Actor(type="anonymous", id="anonymous", name="anonymous")
+
+
+def service(name: str) -> Actor:
+    """A background loop of the server."""
+    return Actor(type="service", id=name, name=name, auth="internal")
+
+
+class RequestInfo(Struct, frozen=True, kw_only=True):
+    """The request a change came with."""
+
+    id: str
+    route: str = ""
+    ip: str | None = None
+    user_agent: str | None = None
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """One call of one operation."""
 
@@ -32,8 +63,12 @@ class Context(Struct, frozen=True, kw_only=True):
     client_version: tuple[int, ...] | None = None
     """Version in the caller's User-Agent, None for callers that are not a flow SDK."""
     api_version: tuple[int, int, int] | None = None
-    actor: str | None = None
-    request_id: str | None = None
+    actor: Actor = ANONYMOUS
+    request: RequestInfo | None = None
+    claims: tuple[tuple[str, str], ...] = ()
+    """Kind and id of whom the caller says it works for: recorded, not trusted."""
+    fingerprint_key: bytes = b""
+    """Key of the fingerprints that stand for secrets in audit rows; one per installation."""
     base_url: str = ""
     """Absolute URL of the API as the caller sees it, for links in answers."""
 

@@ -21,12 +21,14 @@ def emit(
     id: UUID | None = None,
     occurred: datetime | None = None,
     follows: UUID | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> UUID:
     """Insert one event and wake whoever follows the event log; returns its id.
 
     The event exists exactly when the transaction commits. One statement. It is never dropped for
     its size: a payload that makes it larger than the limit is replaced by a note of its size, and
-    related resources beyond the limit are left out, the first ones kept.
+    related resources beyond the limit are left out, the first ones kept. `members` are further
+    top-level members of the event: who asked for the change and what changed.
     """
     chosen = id or uuid7()
     tx.run(
@@ -40,6 +42,7 @@ def emit(
         related=list(related[:MAXIMUM_RELATED]),
         payload=_payload_text(payload or {}),
         follows=follows,
+        members=members,
     )
     tx.wake("events")
     return chosen

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from penstock.base import json
 from penstock.schemas.events import ReceivedEvent
 from penstock.schemas.flow_runs import FlowRun, FlowRunInput
 from penstock.schemas.flows import Flow
@@ -205,7 +206,11 @@ def log(row: Row) -> Log:
 
 
 def event(row: Row) -> ReceivedEvent:
+    """An event with its place in the log and, where the server made it, who asked for it."""
+    members: dict[str, Any] = {} if row["members"] is None else json.decode(row["members"])
     return ReceivedEvent(
+        seq=row["seq"],
+        **members,
         id=row["id"],
         occurred=row["occurred"],
         event=row["event"],

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from penstock.server.ops.context import Context
+from penstock.server.ops.context import Context, service
 from penstock.server.ops.upkeep import cancel_subflow_run, cancel_task_run
 from penstock.server.services.batches import Round
 from penstock.server.store.store import Store
@@ -24,7 +24,7 @@ class CancellationCleanup:
     def __init__(self, store: Store, *, interval_seconds: float = 20.0) -> None:
         self.interval_seconds = interval_seconds
         self._store = store
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         round = Round(self._store)

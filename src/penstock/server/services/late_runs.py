@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from penstock.server.ops.context import Context
+from penstock.server.ops.context import Context, service
 from penstock.server.ops.upkeep import mark_late
 from penstock.server.services.batches import Round
 from penstock.server.store.store import Store
@@ -26,7 +26,7 @@ class LateRuns:
         self.interval_seconds = interval_seconds
         self._after = timedelta(seconds=after_seconds)
         self._store = store
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         before = now - self._after

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from penstock.server.ops import upkeep
-from penstock.server.ops.context import Context
+from penstock.server.ops.context import Context, service
 from penstock.server.services.batches import Round
 from penstock.server.store.store import Store
 from penstock.server.store.transaction import Row, Tx
@@ -32,7 +32,7 @@ class EventRetention:
         self._overrides = dict(overrides or {})
         self._batch = batch
         self._store = store
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         deleted = 0
@@ -73,7 +73,7 @@ class RunRetention:
         self._period = period
         self._batch = batch
         self._store = store
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         round = Round(self._store)

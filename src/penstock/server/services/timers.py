@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from penstock.server.domain.orchestration.transforms import CANCELLING_TIMER, PAUSE_TIMER
 from penstock.server.ops import upkeep
-from penstock.server.ops.context import Context
+from penstock.server.ops.context import Context, service
 from penstock.server.services.batches import Round
 from penstock.server.store.store import Store
 from penstock.server.store.transaction import Row, Tx
@@ -39,7 +39,7 @@ class Timers:
         self.interval_seconds = interval_seconds
         self._store = store
         self._handlers = handlers
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         round = Round(self._store)

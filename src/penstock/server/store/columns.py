@@ -16,6 +16,7 @@ from penstock.server.store.transaction import Row
 INSTANTS = frozenset(
     {
         "applied",
+        "at",
         "cache_expiration",
         "created",
         "due",
@@ -26,6 +27,7 @@ INSTANTS = frozenset(
         "next_scheduled_start_time",
         "occurred",
         "received",
+        "sealed",
         "start_time",
         "timestamp",
         "updated",
@@ -35,13 +37,18 @@ INSTANTS = frozenset(
 
 DOCUMENTS = frozenset(
     {
+        "after",
         "answer",
+        "before",
+        "changes",
+        "claims",
         "context",
         "created_by",
         "data",
         "empirical_policy",
         "job_variables",
         "labels",
+        "members",
         "parameters",
         "payload",
         "related",

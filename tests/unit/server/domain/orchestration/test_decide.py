@@ -49,8 +49,17 @@ STORED = {"type": "reference", "key": "abc"}
 
 COLUMNS = tuple(
     StateType(name)
-    for name in "SCHEDULED PENDING RUNNING COMPLETED FAILED "
-    "CANCELLED CRASHED PAUSED CANCELLING".split()
+    for name in [
+        "SCHEDULED",
+        "PENDING",
+        "RUNNING",
+        "COMPLETED",
+        "FAILED",
+        "CANCELLED",
+        "CRASHED",
+        "PAUSED",
+        "CANCELLING",
+    ]
 )
 ROWS = (None, *COLUMNS)
 
