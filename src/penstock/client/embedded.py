@@ -265,7 +265,7 @@ def transport(target: Target) -> EmbeddedTransport:
     with _lock:
         server = _servers.get(target.database_url)
         if server is None or not server.running:
-            server = _start()
+            server = _start(target)
             _servers[target.database_url] = server
     return EmbeddedTransport(server, target.headers(), timeout=target.timeout)
 
@@ -276,10 +276,13 @@ def application(target: Target) -> Any:
     return server.app if server is not None and server.running else None
 
 
-def _start() -> EmbeddedServer:
+def _start(target: Target) -> EmbeddedServer:
     settings = get_current_settings()
     config = _load(CONFIGURATION).from_settings(settings)
+    # Whoever can call into this process needs no credentials.
     config = replace(config, auth_string=None, csrf_enabled=False)
+    if target.database_url:
+        config = replace(config, database_url=target.database_url)
     server = EmbeddedServer(
         _load(APPLICATION)(config),
         config.base_path,
@@ -341,9 +344,10 @@ def local_server(target: Target) -> str | None:
 
 
 def same_database(url: str) -> str:
-    """A database URL in the form in which two that mean the same database are equal."""
+    """A database URL without driver and password: two that mean the same database are equal."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme.partition('+')[0]}://{rest}"
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme.partition('+')[0]}://{credentials.partition(':')[0]}{at}{place}"
 
 
 def _alive(pid: int) -> bool:
