@@ -35,9 +35,8 @@ class PenstockConsoleHandler(logging.StreamHandler[TextIO]):
         self._stream = stream
 
     @property
-    def stream(  # pyright: ignore[reportIncompatibleVariableOverride] - as logging's own does
-        self,
-    ) -> TextIO:
+    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
+        # Looked up each time, because tests and notebooks replace sys.stderr.
         return self._stream if self._stream is not None else sys.stderr
 
     @stream.setter
