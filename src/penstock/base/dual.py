@@ -6,7 +6,6 @@ exception back into the body, so that both colours behave the same by constructi
 """
 
 import functools
-import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -90,11 +89,11 @@ class Invoke:
 
     def sync(self) -> Any:
         value = self.function(*self.args, **self.kwargs)
-        return run_coroutine(value) if inspect.isawaitable(value) else value
+        return run_coroutine(value) if hasattr(value, "__await__") else value
 
     async def aio(self) -> Any:
         value = self.function(*self.args, **self.kwargs)
-        return await value if inspect.isawaitable(value) else value
+        return await value if hasattr(value, "__await__") else value
 
 
 def run_sync(steps: Generator[Step, Any, R]) -> R:
