@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
-from importlib import import_module
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -190,9 +188,3 @@ def metadata_at_head(prefix: bytes) -> ResultRecordMetadata | None:
         return json.decode(prefix[len(opening) : end], ResultRecordMetadata)
     except msgspec.DecodeError:
         return None
-
-
-@cache
-def package_version() -> str:
-    """The version that a record says it was written by."""
-    return getattr(import_module("penstock"), "__version__", "0")

@@ -27,6 +27,7 @@ from penstock.base.dual import (
 )
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import RunContext, current_run
+from penstock.base.version import VERSION
 from penstock.filesystems import (
     LocalFileSystem,
     NullFileSystem,
@@ -40,7 +41,6 @@ from penstock.result_records import (
     ResultRecordMetadata,
     metadata_at_head,
     metadata_in,
-    package_version,
 )
 from penstock.schemas.errors import ConfigurationError, MissingResult
 from penstock.serializers import Serializer, resolve_serializer
@@ -337,7 +337,7 @@ class ResultStore:
                 storage_key=self._storage_key(key),
                 expiration=expiration,
                 serializer=self.serializer.model_dump(),
-                prefect_version=package_version(),
+                prefect_version=VERSION,
                 storage_block_id=self.result_storage_block_id,
             )
 
