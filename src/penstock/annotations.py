@@ -36,7 +36,7 @@ class BaseAnnotation(tuple[T], Generic[T]):
         return (self.unwrap(),)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and tuple.__eq__(self, other)  # type: ignore[arg-type]
+        return type(self) is type(other) and tuple.__eq__(self, other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -16,7 +16,7 @@ from penstock.serializers import Serializer
 R = TypeVar("R")
 
 
-class ResultRecordMetadata(Entity):
+class ResultRecordMetadata(Entity, frozen=True):
     """Where a result is kept and how it is read; this much of it travels in a state's data."""
 
     storage_key: str | None = None
