@@ -18,6 +18,52 @@ class EventLimits(Struct, frozen=True, kw_only=True):
     """A subscriber further behind than this many events is closed."""
 
 
+class LoopConfig(Struct, frozen=True, kw_only=True):
+    """Which background loops run, how often, and what they go by. Durations are seconds."""
+
+    late_runs: bool = True
+    late_runs_interval: float = 5.0
+    late_after: float = 15.0
+    timers: bool = True
+    timers_interval: float = 5.0
+    cancellation: bool = True
+    cancellation_interval: float = 20.0
+    event_retention: bool = True
+    run_retention: bool = False
+    retention_interval: float = 3600.0
+    retention_batch: int = 200
+    event_period: float = 7 * 86_400.0
+    event_overrides: dict[str, float] = {}
+    """Names of events that are kept for less than `event_period`."""
+    run_period: float = 90 * 86_400.0
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> "LoopConfig":
+        """The loops that the settings describe."""
+        services = settings.server.services
+        vacuum = services.db_vacuum
+        chosen = vacuum.enabled
+        kinds = chosen if isinstance(chosen, (set, frozenset)) else set()
+        return cls(
+            late_runs=services.late_runs.enabled,
+            late_runs_interval=services.late_runs.loop_seconds,
+            late_after=_seconds(services.late_runs.after_seconds),
+            timers=services.pause_expirations.enabled,
+            timers_interval=services.pause_expirations.loop_seconds,
+            cancellation=services.cancellation_cleanup.enabled,
+            cancellation_interval=services.cancellation_cleanup.loop_seconds,
+            event_retention=chosen is True or "events" in kinds,
+            run_retention=chosen is True or "flow_runs" in kinds,
+            retention_interval=vacuum.loop_seconds,
+            retention_batch=vacuum.batch_size,
+            event_period=_seconds(settings.server.events.retention_period),
+            event_overrides={
+                name: _seconds(period) for name, period in vacuum.event_retention_overrides.items()
+            },
+            run_period=_seconds(vacuum.retention_period),
+        )
+
+
 class ServerConfig(Struct, frozen=True, kw_only=True):
     """One server."""
 
@@ -31,6 +77,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     event_limits: EventLimits = EventLimits()
     services: bool = True
     """Whether the background loops run in this process."""
+    loops: LoopConfig = LoopConfig()
     bus: str = "memory"
     """`memory`, `postgresql` (the database carries wake-ups) or a `redis://` URL."""
     maximum_body_bytes: int = 16 * 1024 * 1024
@@ -76,6 +123,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 backfill_seconds=_seconds(events.maximum_websocket_backfill),
                 page=events.websocket_backfill_page_size,
             ),
+            loops=LoopConfig.from_settings(settings),
             bus=_bus(events.messaging_broker, database_url),
             cors_allowed_origins=tuple(
                 origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()

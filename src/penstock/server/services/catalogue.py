@@ -1,13 +1,64 @@
 """Which background loops a server runs."""
 
-from typing import Any
+from collections.abc import Awaitable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from penstock.base.clock import Clock
 from penstock.server.bus import Bus
-from penstock.server.config import ServerConfig
+from penstock.server.config import LoopConfig, ServerConfig
+from penstock.server.services.cancellation import CancellationCleanup
+from penstock.server.services.late_runs import LateRuns
+from penstock.server.services.retention import EventRetention, OrphanCleanup, RunRetention
 from penstock.server.services.supervisor import Service
+from penstock.server.services.timers import Timers
+
+
+class Loop(Protocol):
+    """A background loop: one round does all the work there is and says how much it was."""
+
+    name: str
+    interval_seconds: float
+
+    def run_once(self, now: datetime) -> Awaitable[int]: ...
 
 
 def services_of(store: Any, bus: Bus, config: ServerConfig, clock: Clock) -> list[Service]:
     """The loops of a server with these parts."""
-    return []
+    return [
+        Service(name=loop.name, run_once=loop.run_once, interval=loop.interval_seconds)
+        for loop in _loops(store, config.loops)
+    ]
+
+
+def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
+    if config.timers:
+        yield Timers(store, interval_seconds=config.timers_interval)
+    if config.late_runs:
+        yield LateRuns(
+            store,
+            interval_seconds=config.late_runs_interval,
+            after_seconds=config.late_after,
+        )
+    if config.cancellation:
+        yield CancellationCleanup(store, interval_seconds=config.cancellation_interval)
+    if config.event_retention:
+        yield EventRetention(
+            store,
+            interval_seconds=config.retention_interval,
+            period=timedelta(seconds=config.event_period),
+            overrides={
+                name: timedelta(seconds=period) for name, period in config.event_overrides.items()
+            },
+            batch=config.retention_batch,
+        )
+    if config.run_retention:
+        yield RunRetention(
+            store,
+            interval_seconds=config.retention_interval,
+            period=timedelta(seconds=config.run_period),
+            batch=config.retention_batch,
+        )
+    yield OrphanCleanup(
+        store, interval_seconds=config.retention_interval, batch=config.retention_batch
+    )

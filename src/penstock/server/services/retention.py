@@ -55,8 +55,7 @@ class EventRetention:
 class RunRetention:
     """Flow runs that ended longer than `period` ago are deleted with all that belongs to them.
 
-    Subflow runs go after the run that called them. Log records whose run is gone and cache
-    entries that can no longer be hit are deleted, too.
+    Subflow runs go after the run that called them.
     """
 
     name = "run-retention"
@@ -77,12 +76,6 @@ class RunRetention:
 
     async def run_once(self, now: datetime) -> int:
         round = Round(self._store)
-        await self._delete_runs(now, round)
-        await self._delete_logs(now, round)
-        round.done += await self._store.write(upkeep.delete_stale_cache_entries, self._context)
-        return round.close(self.name)
-
-    async def _delete_runs(self, now: datetime, round: Round) -> None:
         before = now - self._period
         after = ""
         while rows := await self._store.read(_expired, before, after, self._batch):
@@ -91,8 +84,22 @@ class RunRetention:
                 *((self._context, row["id"], before) for row in rows),
             )
             after = rows[-1]["id"]
+        return round.close(self.name)
 
-    async def _delete_logs(self, now: datetime, round: Round) -> None:
+
+class OrphanCleanup:
+    """Log records whose flow run is gone and cache entries that can no longer be hit go."""
+
+    name = "orphan-cleanup"
+
+    def __init__(self, store: Store, *, interval_seconds: float = 3600.0, batch: int = 200) -> None:
+        self.interval_seconds = interval_seconds
+        self._batch = batch
+        self._store = store
+        self._context = Context(actor=f"service:{self.name}")
+
+    async def run_once(self, now: datetime) -> int:
+        round = Round(self._store)
         before = now - _SETTLING
         after = ""
         while rows := await self._store.read(_runs_without_row, after, self._batch):
@@ -101,6 +108,8 @@ class RunRetention:
                 *((self._context, row["id"], before) for row in rows),
             )
             after = rows[-1]["id"]
+        round.done += await self._store.write(upkeep.delete_stale_cache_entries, self._context)
+        return round.close(self.name)
 
 
 def _expired(tx: Tx, before: datetime, after: str, limit: int) -> list[Row]:
