@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from tests.databases import World, scheduled, wire
 
 from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
 from penstock.schemas.flow_runs import (
@@ -16,9 +17,8 @@ from penstock.schemas.flow_runs import (
 )
 from penstock.schemas.flows import FlowCreate
 from penstock.schemas.logs import LogCreate
-from penstock.schemas.states import StateCreate, StateDetails, StateType
+from penstock.schemas.states import SetStateBody, StateCreate, StateDetails, StateType
 from penstock.server.ops import flow_run_inputs, flow_runs, logs, task_runs
-from tests.databases import World, scheduled, wire
 
 MISSING = str(UUID(int=1))
 
@@ -128,7 +128,12 @@ def test_only_given_members_change(world: World) -> None:
     )
     after = wire(world.read(flow_runs.read_flow_run, id))
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == {"flow_version", "infrastructure_pid", "updated", "estimated_start_time_delta"}
+    assert changed == {
+        "flow_version",
+        "infrastructure_pid",
+        "updated",
+        "estimated_start_time_delta",
+    }
     (event,) = world.rows("SELECT * FROM event WHERE event = ?", "penstock.flow-run.updated")
     assert wire(event["payload"]) == {"updated_fields": ["flow_version", "infrastructure_pid"]}
 
@@ -190,9 +195,7 @@ def test_deleting_takes_everything_along(world: World) -> None:
     world.write(
         flow_run_inputs.create_flow_run_input, id, body=FlowRunInputCreate(key="k", value="v")
     )
-    record = LogCreate(
-        level=20, message="m", name="n", timestamp=world.now, flow_run_id=UUID(id)
-    )
+    record = LogCreate(level=20, message="m", name="n", timestamp=world.now, flow_run_id=UUID(id))
     world.write(logs.create_logs, body=[record])
     world.write(flow_runs.delete_flow_run, id)
     for table in ("task_run", "task_run_state", "flow_run_input", "log", "timer"):
@@ -208,8 +211,6 @@ def test_deleting_takes_everything_along(world: World) -> None:
 def test_a_history_is_read_in_order(world: World) -> None:
     id = world.flow_run(scheduled(world.now))
     world.clock.advance(1)
-    from penstock.schemas.states import SetStateBody
-
     body = SetStateBody(state=StateCreate(type=StateType.PENDING))
     world.write(flow_runs.set_flow_run_state, id, body=body)
     states = wire(world.read(flow_runs.read_flow_run_states, flow_run_id=id))

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from tests.databases import World, wire
 
 from penstock.schemas.errors import ObjectMissing, RequestInvalid
 from penstock.schemas.filters import FlowFilter, IdFilter, NameFilter
@@ -15,7 +16,6 @@ from penstock.schemas.flows import (
     FlowUpdate,
 )
 from penstock.server.ops import flow_run_lists, flows
-from tests.databases import World, wire
 
 
 def test_a_flow_is_made_once_by_name(world: World) -> None:
