@@ -229,7 +229,7 @@ SETTINGS = (
     ),
     Setting(
         "logging.extra_loggers",
-        TextList(optional=True),
+        TextList(),
         (),
         "Further loggers whose records belong to the run.",
     ),
