@@ -423,6 +423,7 @@ def _proposal(tx: Tx, state: StateCreate, before: State | None) -> Proposal:
     return proposal_of(
         state.type,
         timestamp,
+        now=tx.now,
         name=state.name,
         message=state.message,
         data=state.data,

@@ -161,15 +161,19 @@ def proposal_of(
     type: StateType,
     timestamp: datetime,
     *,
+    now: datetime | None = None,
     name: str | None = None,
     message: str | None = None,
     data: Any = None,
     details: StateDetails | None = None,
 ) -> Proposal:
-    """A proposal with the gaps filled: the name from the type, the scheduled time from now."""
+    """A proposal with the gaps filled: the name from the type, the scheduled time from `now`.
+
+    `now` defaults to the timestamp, which may lie a little ahead to keep the states in order.
+    """
     details = details or StateDetails()
     if type is StateType.SCHEDULED and details.scheduled_time is None:
-        details = replace(details, scheduled_time=timestamp)
+        details = replace(details, scheduled_time=now or timestamp)
     return Proposal(
         type=type,
         name=name if name is not None else default_name(type),
