@@ -1,7 +1,9 @@
 """`penstock server`: start, stop, ask, look after."""
 
 import os
+import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -114,13 +116,17 @@ def _serve(settings: Settings, no_services: bool, insecure: bool) -> None:
             displayed_settings=settings.document(),
         )
         api = settings.server.api
-        serve(
-            config,
-            api.host,
-            api.port,
-            insecure=insecure,
-            ready=lambda url: _banner(settings, config, url),
-        )
+        # Ctrl+C and SIGTERM are how a server is meant to be ended; both must unwind the stack,
+        # so that what a server leaves in the home directory is cleared away.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            serve(
+                config,
+                api.host,
+                api.port,
+                insecure=insecure,
+                ready=lambda url: _banner(settings, config, url),
+            )
         click.echo("The server has stopped.")
 
 

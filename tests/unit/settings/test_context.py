@@ -116,7 +116,7 @@ def test_a_profile_lies_on_the_current_context_or_replaces_it() -> None:
 def test_settings_can_be_imported_by_name() -> None:
     setting: Setting = penstock.settings.PENSTOCK_API_URL
     assert (setting.name, setting.accessor) == ("PENSTOCK_API_URL", "api.url")
-    assert penstock.settings.PREFECT_API_URL == setting
+    assert setting == penstock.settings.PREFECT_API_URL
     assert penstock.settings.PENSTOCK_API_KEY.is_secret
     with temporary_settings({setting: "http://x/api"}):
         assert setting.value() == "http://x/api"
