@@ -1,0 +1,1 @@
+"""Places where submitted tasks run: threads of this process, other processes."""

@@ -1,0 +1,237 @@
+"""Where submitted tasks of a flow run: threads of this process, or other processes."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextvars import copy_context
+from importlib import import_module
+from typing import Any, Generic, Self, TypeVar
+
+from penstock.base.run_context import current_run
+from penstock.engine.context import TaskRunContext
+from penstock.engine.mapping import elements
+from penstock.engine.run import begin_task, run_task, task_services
+from penstock.engine.runners.thread import ThreadPool
+from penstock.engine.task import task_run
+from penstock.engine.task_execution import TaskExecution
+from penstock.futures import PenstockConcurrentFuture, PenstockFuture, PenstockFutureList
+from penstock.schemas.states import State, StateType
+from penstock.settings import get_current_settings
+
+F = TypeVar("F", bound=PenstockFuture[Any])
+R = TypeVar("R")
+
+
+class TaskRunner(ABC, Generic[F]):
+    """Starts tasks that a flow submits. Entered when the flow's function is called."""
+
+    def __init__(self) -> None:
+        self._started = False
+
+    @property
+    def name(self) -> str:
+        """The class name in lower case, without "taskrunner"."""
+        return type(self).__name__.lower().replace("taskrunner", "")
+
+    @abstractmethod
+    def duplicate(self) -> Self:
+        """A runner that is configured the same and not started."""
+
+    @abstractmethod
+    def submit(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PenstockFuture[Any]] | None = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> F:
+        """Start a run of `task` and return its future at once."""
+
+    def map(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PenstockFuture[Any]] | None = None,
+    ) -> PenstockFutureList[F]:
+        """Start one run per element of the iterables in `parameters`, taken side by side.
+
+        Raises `MappingMissingIterable` when nothing can be iterated and `MappingLengthMismatch`
+        when the iterables differ in length.
+        """
+        self._check_started()
+        return PenstockFutureList(
+            self.submit(task, element, wait_for=wait_for)
+            for element in elements(task.signature, parameters)
+        )
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise RuntimeError(
+                f"the {type(self).__name__} is not started; submit tasks inside the flow it "
+                "belongs to, or inside `with` on the runner"
+            )
+
+    def __enter__(self) -> Self:
+        if self._started:
+            raise RuntimeError(
+                f"the {type(self).__name__} is started already; use `duplicate()` for another flow"
+            )
+        self._started = True
+        return self
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        self._started = False
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    __hash__ = object.__hash__
+
+
+class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
+    """Runs tasks in threads: at most `max_workers`, by default one for every task that is ready.
+
+    A run that depends on unfinished futures takes no thread before they are done.
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__()
+        if max_workers is None:
+            max_workers = get_current_settings().tasks.runner.thread_pool_max_workers
+        self.max_workers = max_workers
+        self._pool: ThreadPool | None = None
+        self._waiting: dict[int, _Job] = {}
+        self._lock = threading.Lock()
+
+    def duplicate(self) -> Self:
+        return type(self)(max_workers=self.max_workers)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._pool = ThreadPool(self.max_workers)
+        return self
+
+    def submit(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PenstockFuture[Any]] | None = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> PenstockConcurrentFuture[Any]:
+        pool = self._pool
+        if pool is None:
+            self._check_started()
+            raise RuntimeError("the task runner has stopped and takes no more tasks")
+        x = begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
+        future: PenstockConcurrentFuture[Any] = PenstockConcurrentFuture(x.record.id)
+        job = _Job(x, future)
+        unfinished = [upstream for upstream in x.inputs.futures if not upstream.is_done]
+        if unfinished:
+            self._park(job, unfinished)
+        else:
+            self._warn_of_deadlock()
+            pool.submit(job)
+        return future
+
+    def _park(self, job: "_Job", upstreams: list[PenstockFuture[Any]]) -> None:
+        """Start `job` when all of `upstreams` are done; it needs no thread until then."""
+        with self._lock:
+            self._waiting[id(job)] = job
+        left = len(upstreams)
+
+        def arrive(_: Any) -> None:
+            nonlocal left
+            with self._lock:
+                left -= 1
+                if left or self._waiting.pop(id(job), None) is None:
+                    return
+            pool = self._pool
+            if pool is not None:
+                pool.submit(job)
+
+        for upstream in upstreams:
+            upstream.add_done_callback(arrive)
+
+    def _warn_of_deadlock(self) -> None:
+        pool, outer = self._pool, current_run.get()
+        if (
+            pool is not None
+            and pool.max_workers is not None
+            and pool.size >= pool.max_workers
+            and isinstance(outer, TaskRunContext)
+            and threading.current_thread().name.startswith("penstock-task")
+        ):
+            outer.logger.warning(
+                "The task runner has %s threads, all taken, and task %r submits another task; "
+                "waiting for it here may never end. Raise `max_workers`.",
+                pool.max_workers,
+                outer.task.name,
+            )
+
+    def cancel_all(self) -> None:
+        """Cancel every task that has not started; running ones go on."""
+        pool = self._pool
+        if pool is None:
+            return
+        with self._lock:
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+        for job in [*pool.drop_queued(), *waiting]:
+            job.cancel()  # type: ignore[attr-defined]
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        pool = self._pool
+        if pool is not None:
+            self.cancel_all()
+            pool.stop()
+            self._pool = None
+        super().__exit__(exc_type, exc_value, traceback)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ThreadPoolTaskRunner) and other.max_workers == self.max_workers
+
+    __hash__ = object.__hash__
+
+
+class _Job:
+    """One submitted run: called in a worker thread, or cancelled before."""
+
+    __slots__ = ("_context", "_future", "_x")
+
+    def __init__(self, x: TaskExecution, future: PenstockConcurrentFuture[Any]) -> None:
+        self._x = x
+        self._future = future
+        self._context = copy_context()
+
+    def __call__(self) -> None:
+        try:
+            self._context.run(self._run)
+        except BaseException as error:  # worker loop: the thread goes on with the next run
+            self._x.logger.debug("%s ended its thread's work with %r", self._x.label, error)
+        finally:
+            self._future.complete(self._x.state)
+
+    def _run(self) -> None:
+        x = self._x
+        if x.task.isasync:
+            runner = import_module("penstock.engine.runners.loop")
+            runner.run_on_thread_loop(task_run(x), task_services(x))
+        else:
+            run_task(x)
+
+    def cancel(self) -> None:
+        """The run never starts."""
+        x = self._x
+        state = State(type=StateType.CANCELLED, message="The flow ended before the task started")
+        x.emit(x.enter(state, state.timestamp))
+        self._future.complete(x.state)
+
+
+ConcurrentTaskRunner = ThreadPoolTaskRunner
+
+
+def __getattr__(name: str) -> Any:
+    # Process pools bring multiprocessing and cloudpickle, which few programs need.
+    if name == "ProcessPoolTaskRunner":
+        return import_module("penstock.engine.runners.process").ProcessPoolTaskRunner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
