@@ -217,6 +217,7 @@ def problem_of(error: Exception, *prefix: str | int) -> Problem:
     """What a decoder's error says, with the path to the member as the contract writes it."""
     if isinstance(error, msgspec.ValidationError):
         message, _, path = str(error).partition(" - at `$")
+        path = path.removesuffix("`")
         loc: list[str | int] = [*prefix, *_steps(path)]
         return _validation_problem(message, loc)
     if isinstance(error, RecursionError):
