@@ -15,9 +15,7 @@ from penstock.server.bus.interface import LocalBus, Subscription
 from penstock.server.bus.postgres import PostgresBus
 from penstock.server.bus.redis import RedisBus
 
-POSTGRES = os.environ.get(
-    "PENSTOCK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
-)
+POSTGRES = os.environ.get("PENSTOCK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 REDIS = os.environ.get("PENSTOCK_TEST_REDIS", "redis://127.0.0.1:6379/0")
 
 Make = Callable[[], LocalBus]

@@ -21,6 +21,7 @@ from penstock.server.config import ServerConfig
 from penstock.server.services.catalogue import services_of
 from penstock.server.services.supervisor import Supervisor
 from penstock.server.store import open_store
+from penstock.server.store.transaction import Tx
 from penstock.server.ui import UserInterface
 
 logger = logging.getLogger("penstock.server")
@@ -56,6 +57,7 @@ class App:
             self.start_error = None
             try:
                 await asyncio.to_thread(self.store.start)
+                self.edge.fingerprint_key = await self.store.read(_fingerprint_key)
                 await self.bus.start()
                 await self.supervisor.start()
             except BaseException as error:
@@ -110,6 +112,11 @@ class App:
         host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
         answer = self._ui.answer(scope["method"], scope["path"], f"{scope['scheme']}://{host}")
         await send_answer(send, answer, compress=False, extra=[])
+
+
+def _fingerprint_key(tx: Tx) -> bytes:
+    row = tx.one("configuration.get", key="fingerprint_key")
+    return row["value"].encode() if row is not None else b""
 
 
 async def _lifespan(

@@ -1,11 +1,14 @@
 """What a server is started with; every value is resolved before the server sees it."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from penstock.server.ops.context import Limits
+from penstock.settings.table import SETTINGS
 
 
 class EventLimits(Struct, frozen=True, kw_only=True):
@@ -124,6 +127,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 page=events.websocket_backfill_page_size,
             ),
             loops=LoopConfig.from_settings(settings),
+            displayed_settings=_displayed(settings),
             bus=_bus(events.messaging_broker, database_url),
             cors_allowed_origins=tuple(
                 origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()
@@ -164,6 +168,31 @@ def _base_path(value: str | None) -> str:
 def _database_url(settings: Any) -> str:
     url = _revealed(settings.server.database.connection_url)
     return url or f"sqlite:///{Path(settings.home).expanduser() / 'penstock.db'}"
+
+
+def _displayed(settings: Any) -> dict[str, Any]:
+    """All settings as one nested document of JSON values; secrets show as their mask."""
+    document: dict[str, Any] = {}
+    for declared in SETTINGS.values():
+        *groups, name = declared.accessor.split(".")
+        place, value = document, settings
+        for group in groups:
+            place = place.setdefault(group, {})
+            value = getattr(value, group)
+        place[name] = _plain(getattr(value, name))
+    return document
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return str(value)
 
 
 def _bus(broker: str, database_url: str) -> str:

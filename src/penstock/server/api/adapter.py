@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from penstock.base.ids import uuid7
 from penstock.schemas.errors import BodyTooLarge, Refusal
 from penstock.schemas.operations import Operation
 from penstock.server.api.answers import (
@@ -37,7 +38,7 @@ from penstock.server.api.decoding import (
 from penstock.server.api.edge import Edge
 from penstock.server.api.router import Router
 from penstock.server.config import ServerConfig
-from penstock.server.ops.context import Context, Made
+from penstock.server.ops.context import Context, Made, RequestInfo
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -255,7 +256,7 @@ class Adapter:
                 route.params(found),
                 route.decode_query(_query(query)) if route.decode_query is not None else {},
                 route.decode_body(body) if route.decode_body is not None else None,
-                self._context(scope, headers, api_version),
+                self._context(operation, scope, headers, api_version),
                 headers,
                 body,
                 self._edge,
@@ -310,14 +311,26 @@ class Adapter:
 
     def _context(
         self,
+        operation: Operation,
         scope: Mapping[str, Any],
         headers: dict[bytes, bytes],
         api_version: tuple[int, int, int] | None,
     ) -> Context:
+        agent = headers.get(b"user-agent", b"")
+        client = scope.get("client")
         return Context(
             limits=self._limits,
-            client_version=self._client_version(headers.get(b"user-agent", b"")),
+            client_version=self._client_version(agent),
             api_version=api_version,
+            actor=self._edge.actor,
+            request=RequestInfo(
+                id=_request_id(headers),
+                route=operation.name,
+                ip=client[0] if client else None,
+                user_agent=agent.decode("latin-1")[:200] or None,
+            ),
+            claims=_claims(headers),
+            fingerprint_key=self._edge.fingerprint_key,
             base_url=self._base_url(scope, headers),
         )
 
@@ -345,6 +358,27 @@ def _answer(operation: Operation, value: Any) -> Answer:
     if operation.created and isinstance(value, Made):
         return Answer(value.value, 201 if value.created else 200)
     return Answer(value, status)
+
+
+_REQUEST_ID = re.compile(rb"[\w.:-]{1,64}")
+_CLAIMS = tuple(
+    (f"x-prefect-{kind}-id".encode(), kind) for kind in ("worker", "flow", "deployment")
+)
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """The id a proxy or client gave the request, else a new one."""
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return str(uuid7())
+
+
+def _claims(headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """What the caller says it works for."""
+    return tuple(
+        (kind, headers[name].decode("latin-1")[:100]) for name, kind in _CLAIMS if name in headers
+    )
 
 
 def _query(raw: bytes) -> dict[str, str]:

@@ -9,6 +9,7 @@ from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.server.api.csrf import CsrfProtection
 from penstock.server.bus import Bus
 from penstock.server.config import ServerConfig
+from penstock.server.ops.context import ANONYMOUS, Actor
 from penstock.server.security.credentials import Credentials
 from penstock.server.security.origin import OriginRule
 
@@ -41,12 +42,24 @@ class Edge:
     credentials: Credentials
     origins: OriginRule
     csrf: CsrfProtection | None = None
+    actor: Actor = ANONYMOUS
+    """Who every accepted caller is: there is one pair of credentials, or none."""
+    fingerprint_key: bytes = b""
     clock: Clock = SYSTEM_CLOCK
     stalled: Callable[[], list[str]] = list
     """Names of background loops that made no progress for too long."""
     counters: Counters = field(default_factory=Counters)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops, so that sockets end by themselves."""
+
+
+def _actor(auth_string: str | None) -> Actor:
+    if auth_string is None:
+        return ANONYMOUS
+    name, colon, _ = auth_string.partition(":")
+    # A string without a name part is a secret as a whole.
+    shown = name if colon and name else "api"
+    return Actor(type="user", id=shown, name=shown, auth="basic")
 
 
 def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CLOCK) -> Edge:
@@ -62,5 +75,6 @@ def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CL
             allowed_hosts=frozenset(config.allowed_hosts),
             credentials_required=config.auth_string is not None,
         ),
+        actor=_actor(config.auth_string),
         csrf=CsrfProtection(store) if config.csrf_enabled else None,
     )

@@ -1,13 +1,11 @@
 """Whether a log record matches a filter: the live counterpart of the log query."""
 
-import re
 from collections.abc import Iterator
 
 from penstock.schemas.filters import TextQuery, TimeBounds
 from penstock.schemas.logs import LogCreate, LogFilter, LogFilterLevel, LogFilterTaskRunId
 from penstock.schemas.shapes import Operator
-
-_TERM = re.compile(r'([+!-]?)(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+from penstock.server.domain.text_query import folded, parse
 
 
 def matches(filter: LogFilter, log: LogCreate) -> bool:
@@ -28,7 +26,7 @@ def _conditions(filter: LogFilter, log: LogCreate) -> Iterator[bool]:
     if filter.timestamp is not None:
         yield from _time(filter.timestamp, log)
     if filter.text is not None:
-        yield _text(filter.text, f"{log.message}\n{log.name}".lower())
+        yield _text(filter.text, log)
 
 
 def _level(bounds: LogFilterLevel, level: int) -> Iterator[bool]:
@@ -52,19 +50,15 @@ def _time(bounds: TimeBounds, log: LogCreate) -> Iterator[bool]:
         yield log.timestamp <= bounds.before_
 
 
-def _text(query: TextQuery, text: str) -> bool:
-    alternatives: list[bool] = []
-    for prefix, phrase, word in _TERM.findall(query.query):
-        term = (re.sub(r"\\(.)", r"\1", phrase) if phrase else word).lower()
-        if not term:
-            continue
-        found = term in text
-        if prefix in ("-", "!"):
-            if found:
-                return False
-        elif prefix == "+":
-            if not found:
-                return False
-        else:
-            alternatives.append(found)
-    return not alternatives or any(alternatives)
+def _text(query: TextQuery, log: LogCreate) -> bool:
+    terms = parse(query.query)
+    texts = (folded(log.message), folded(log.name))
+
+    def found(term: str) -> bool:
+        return any(term in text for text in texts)
+
+    return (
+        all(map(found, terms.required))
+        and not any(map(found, terms.excluded))
+        and (not terms.alternatives or any(map(found, terms.alternatives)))
+    )

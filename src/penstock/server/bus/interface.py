@@ -34,7 +34,7 @@ class Bus(Protocol):
         """Wake whoever waits on `topic`, here and elsewhere. From any thread; never blocks."""
         ...
 
-    async def wait(self, topic: str, after: int, timeout: float) -> int:  # noqa: ASYNC109
+    async def wait(self, topic: str, after: int, timeout: float) -> int:
         """The version of `topic`, as soon as it exceeds `after` or `timeout` seconds passed."""
         ...
 
@@ -154,7 +154,7 @@ class LocalBus:
         if self._subscriptions.get(topic):
             self._on_loop(self._offer, topic, copy)
 
-    async def wait(self, topic: str, after: int, timeout: float) -> int:  # noqa: ASYNC109
+    async def wait(self, topic: str, after: int, timeout: float) -> int:
         loop = asyncio.get_running_loop()
         with self._lock:
             version = self._versions.get(topic, 0)

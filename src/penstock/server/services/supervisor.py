@@ -26,8 +26,8 @@ STALLED_AFTER_ROUNDS = 5
 class Service:
     """One background loop.
 
-    `run_once(now)` does one round and returns True when more work is waiting, in which case the
-    next round follows at once. A service with a `topic` is also woken by the bus.
+    `run_once(now)` does one round; when it returns True (and not a count), more work is waiting
+    and the next round follows at once. A service with a `topic` is also woken by the bus.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Supervisor:
     async def _round(self, service: Service, record: Record) -> bool:
         record.rounds += 1
         try:
-            more = bool(await service.run_once(self._clock.now()))
+            more = await service.run_once(self._clock.now()) is True
         except Exception as error:
             # A service loop is a supervision point: one bad round must not end the service.
             record.failures += 1

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -42,7 +42,9 @@ async def request(
 ) -> Reply:
     """One request; `body` is encoded as JSON unless it is bytes, `pieces` are sent one by one."""
     path, _, query = target.partition("?")
-    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    content = (
+        body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    )
     parts = pieces if pieces is not None else [content]
     given = {"host": "testserver", **(headers or {})}
     if pieces is None:
@@ -113,7 +115,7 @@ class WebSocket:
         self.subprotocol: str | None = None
         self.accepted = False
 
-    async def __aenter__(self) -> "WebSocket":
+    async def __aenter__(self) -> Self:
         self._to_app.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.create_task(
             self._app(self._scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]

@@ -17,7 +17,9 @@ def test_without_credentials_everybody_is_accepted():
     assert open_to_all.accepts_token("anything")
 
 
-@pytest.mark.parametrize("header", [basic("me:pass"), basic("me:pass", "basic"), basic("me:pass") + b" "])
+@pytest.mark.parametrize(
+    "header", [basic("me:pass"), basic("me:pass", "basic"), basic("me:pass") + b" "]
+)
 def test_the_right_header(header: bytes):
     assert Credentials("me:pass").accepts_header(header)
 

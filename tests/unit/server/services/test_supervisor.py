@@ -26,7 +26,9 @@ class Work:
         return outcome
 
 
-async def started(*services: Service, clock: ManualClock | None = None) -> tuple[Supervisor, MemoryBus]:
+async def started(
+    *services: Service, clock: ManualClock | None = None
+) -> tuple[Supervisor, MemoryBus]:
     bus = MemoryBus()
     await bus.start()
     supervisor = Supervisor(list(services), bus, clock or ManualClock())

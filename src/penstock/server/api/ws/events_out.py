@@ -26,7 +26,7 @@ from penstock.server.api.ws.socket import (
     handshake,
     read_object,
 )
-from penstock.server.domain.event_matching import matches
+from penstock.server.domain.event_matching import matcher
 from penstock.server.ops import event_stream as ops
 
 DISABLED = "Event streaming is disabled; set server.events.stream_out_enabled"
@@ -105,12 +105,13 @@ async def _send(socket: Socket, edge: Edge, request: Subscribe, filter: EventFil
     position = await edge.store.read(
         ops.start_position, since=since, after=request.after_seq, maximum=limits.maximum_lag
     )
+    matches = matcher(filter)
     pages = 0
     while position is not None:
         seen = edge.bus.version(TOPIC)
         page = await edge.store.read(ops.page_after, position, limits.page)
         for event in page:
-            if matches(filter, event.decoded()):
+            if matches(event.decoded()):
                 await socket.send(json.encode({"type": "event", "event": event}))
             position = event.seq
         if len(page) < limits.page:
