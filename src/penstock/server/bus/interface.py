@@ -8,8 +8,8 @@ themselves every few seconds, and nothing lives only here.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
 
 COPIES_HELD = 10_000
 """Copies a subscription keeps for a slow reader; older ones are dropped and counted."""
@@ -180,7 +180,7 @@ class LocalBus:
         if subscription in group:
             group.remove(subscription)
 
-    def _on_loop(self, function, *arguments) -> None:  # type: ignore[no-untyped-def]
+    def _on_loop(self, function: Callable[..., Any], *arguments: Any) -> None:
         loop = self._loop
         if loop is None or loop.is_closed():
             return

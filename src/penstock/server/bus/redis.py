@@ -7,6 +7,8 @@ was away every topic is woken, since wake-ups may have been missed.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
@@ -69,7 +71,7 @@ class RedisBus(RelayBus):
         with contextlib.suppress(asyncio.QueueFull):
             self._outgoing.put_nowait(message)
 
-    async def _persist(self, work) -> None:  # type: ignore[no-untyped-def]
+    async def _persist(self, work: Callable[[Any], Awaitable[None]]) -> None:
         pause = 0.1
         while True:
             try:

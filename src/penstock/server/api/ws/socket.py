@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -118,7 +118,7 @@ async def _authenticate(socket: Socket, edge: Edge) -> None:
     await socket.send(b'{"type":"auth_success"}')
 
 
-async def _leave(socket: Socket, code: int, reason: str) -> None:
+async def _leave(socket: Socket, code: int, reason: str) -> NoReturn:
     await socket.close(code, reason)
     raise Gone
 
