@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.exceptions import (
@@ -27,6 +26,14 @@ from penstock.base import json
 from penstock.client.closing import after_fork
 from penstock.client.embedded import EmbeddedTransport
 from penstock.client.endpoint import endpoint
+from penstock.client.handshake import (
+    OPEN_SECONDS,
+    SocketRefused,
+    check_greeted,
+    greeting,
+    socket_options,
+    socket_url,
+)
 from penstock.client.outbox import Bounds, NotNow, Outbox
 from penstock.client.posting import PostDelivery
 from penstock.client.target import Target, current_target
@@ -37,59 +44,8 @@ logger = logging.getLogger("penstock.client.events")
 
 ACKNOWLEDGED = Subprotocol("penstock.events.v1")
 PLAIN = Subprotocol("prefect")
-OPEN_SECONDS = 10.0
 ACKNOWLEDGE_SECONDS = 30.0
 POLICY_VIOLATION = 1008
-
-
-class SocketRefused(Exception):
-    """The server does not let this client open the socket; asking again does not help."""
-
-
-def socket_url(url: str, path: str) -> str:
-    """The socket address of `path` on the API at `url`, without credentials."""
-    parts = urlsplit(url)
-    scheme = "wss" if parts.scheme == "https" else "ws"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((scheme, host, parts.path.rstrip("/") + path, "", ""))
-
-
-def socket_options(target: Target) -> dict[str, Any]:
-    """What both kinds of socket client are opened with."""
-    options: dict[str, Any] = {
-        "additional_headers": [
-            (name, value) for name, value in target.headers() if name.lower() != "user-agent"
-        ],
-        "user_agent_header": dict(target.headers())["User-Agent"],
-        "open_timeout": OPEN_SECONDS,
-        "close_timeout": 1.0,
-        "compression": None,
-        "max_size": None,
-    }
-    if target.url and target.url.startswith("https:"):
-        import ssl
-
-        context = ssl.create_default_context(cafile=target.ca_file)
-        if not target.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        options["ssl"] = context
-    return options
-
-
-def greeting(target: Target) -> bytes:
-    """The first frame of every socket."""
-    return json.encode({"type": "auth", "token": target.token})
-
-
-def check_greeted(frame: str | bytes) -> None:
-    """Raises `SocketRefused` unless `frame` is the server's welcome."""
-    try:
-        welcome = json.decode(frame)
-    except msgspec.DecodeError:
-        welcome = None
-    if not isinstance(welcome, dict) or welcome.get("type") != "auth_success":
-        raise SocketRefused(f"it answered the handshake with {str(frame)[:100]!r}")
 
 
 class SocketDelivery:

@@ -29,7 +29,7 @@ def default_config(settings: Settings) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "standard": {
-                "class": "penstock.logging.formatters.PenstockFormatter",
+                "()": "penstock.logging.formatters.PenstockFormatter",
                 "format": FORMAT,
                 "flow_run_fmt": FLOW_RUN_FORMAT,
                 "task_run_fmt": TASK_RUN_FORMAT,

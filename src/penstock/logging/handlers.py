@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from traceback import format_exception
 from typing import Any, TextIO
 from uuid import UUID
@@ -31,17 +32,15 @@ class PenstockConsoleHandler(logging.StreamHandler[TextIO]):
     on a terminal, unless `PENSTOCK_LOGGING_COLORS` says no."""
 
     def __init__(self, stream: TextIO | None = None, level: int | str = logging.NOTSET) -> None:
-        logging.Handler.__init__(self, level)
-        self._stream = stream
+        super().__init__(stream)
+        self.setLevel(level)
+        self._chosen = stream
 
-    @property
-    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
-        # Looked up each time, because tests and notebooks replace sys.stderr.
-        return self._stream if self._stream is not None else sys.stderr
-
-    @stream.setter
-    def stream(self, value: TextIO) -> None:
-        self._stream = value
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._chosen is None:
+            # Looked up each time, because tests and notebooks replace sys.stderr.
+            self.stream = sys.stderr
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -136,10 +135,13 @@ def _no_run(record: logging.LogRecord) -> MissingContextError:
 
 
 def _identifier(value: Any) -> UUID | None:
-    if value is None or isinstance(value, UUID):
-        return value
+    return value if value is None or isinstance(value, UUID) else _parsed(str(value))
+
+
+@lru_cache(maxsize=256)
+def _parsed(value: str) -> UUID | None:
     try:
-        return UUID(str(value))
+        return UUID(value)
     except ValueError:
         return None
 
