@@ -13,9 +13,7 @@ from typing import Any, ClassVar, Never
 
 import psycopg
 from psycopg import errors
-from psycopg.adapt import AdaptersMap
-from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.pq.abc import PGresult
 
 from penstock.base.clock import Clock
 from penstock.schemas.errors import ObjectConflict, PenstockException, ServiceUnavailable
@@ -24,6 +22,7 @@ from penstock.server.store.columns import microseconds
 from penstock.server.store.dsn import conninfo
 from penstock.server.store.jobs import Crew, Hand, Job, settle
 from penstock.server.store.parameters import adapt
+from penstock.server.store.session import Session, changed, names
 from penstock.server.store.statements import Statements, maker_of, numbered, statements
 from penstock.server.store.store import Store, runs
 from penstock.server.store.transaction import Dialect, Row
@@ -56,22 +55,14 @@ def _translated(error: psycopg.Error) -> PenstockException | None:
     return None
 
 
-def _adapters() -> AdaptersMap:
-    """Integers always travel as eight bytes, so that a statement is prepared only once."""
-    adapters = AdaptersMap(psycopg.adapters)
-    adapters.register_dumper(int, Int8BinaryDumper)
-    return adapters
-
-
 class PostgresqlTx:
     """One operation's transaction on its thread's connection."""
 
-    __slots__ = ("_cursor", "_statements", "count", "dialect", "failure", "now", "topics")
+    __slots__ = ("_session", "_statements", "count", "dialect", "failure", "now", "topics")
 
-    def __init__(self, cursor: psycopg.RawCursor[Any], named: Statements, now: datetime) -> None:
+    def __init__(self, session: Session, named: Statements, now: datetime) -> None:
         self.dialect: Dialect = "postgresql"
-        # The driver's types allow only literal text as a query; ours comes from checked files.
-        self._cursor: Any = cursor
+        self._session = session
         self._statements = named
         self.now = now
         self.count = 0
@@ -79,26 +70,19 @@ class PostgresqlTx:
         self.failure: psycopg.Error | None = None
 
     def one(self, name: str, /, **params: Any) -> Row | None:
-        statement = self._statements[name]
-        self._run(statement.sql, statement.values(params))
-        values = self._cursor.fetchone()
-        if values is None:
-            return None
-        if statement.maker is None:
-            statement.maker = maker_of(self._cursor.description or ())
-        return statement.maker.row(values)
+        rows = self.all(name, **params)
+        return rows[0] if rows else None
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
         statement = self._statements[name]
-        self._run(statement.sql, statement.values(params))
+        result = self._run(statement.sql, statement.values(params))
         if statement.maker is None:
-            statement.maker = maker_of(self._cursor.description or ())
-        return statement.maker.rows(self._cursor.fetchall())
+            statement.maker = maker_of(names(result))
+        return statement.maker.rows(self._session.rows(result))
 
     def run(self, name: str, /, **params: Any) -> int:
         statement = self._statements[name]
-        self._run(statement.sql, statement.values(params))
-        return self._cursor.rowcount
+        return changed(self._run(statement.sql, statement.values(params)))
 
     def many(self, name: str, rows: Sequence[Mapping[str, Any]], /) -> int:
         if not rows:
@@ -107,22 +91,21 @@ class PostgresqlTx:
         values = [statement.values(params) for params in rows]
         self._step()
         try:
-            self._cursor.executemany(statement.sql, values)
+            return self._session.execute_many(statement.sql, values)
         except psycopg.Error as error:
             self._refuse(error)
-        return self._cursor.rowcount
 
     def fetch(self, sql: str, params: Sequence[Any], /) -> list[Row]:
-        self._run(numbered(sql), [adapt(value) for value in params])
-        return maker_of(self._cursor.description or ()).rows(self._cursor.fetchall())
+        result = self._run(numbered(sql), [adapt(value) for value in params])
+        return maker_of(names(result)).rows(self._session.rows(result))
 
     def wake(self, topic: str, /) -> None:
         self.topics.add(topic)
 
-    def _run(self, sql: str, values: list[Any]) -> None:
+    def _run(self, sql: str, values: list[Any]) -> PGresult:
         self._step()
         try:
-            self._cursor.execute(sql, values)
+            return self._session.execute(sql, values)
         except psycopg.Error as error:
             self._refuse(error)
 
@@ -147,7 +130,6 @@ class PostgresqlStore(Store):
     def __init__(self, url: str, clock: Clock) -> None:
         super().__init__(clock)
         self._conninfo = conninfo(url)
-        self._adapters = _adapters()
         self._statements = statements("postgresql")
         self._writers = Crew("penstock-postgresql-writer", WRITERS, self._serve_writes)
         self._readers = Crew("penstock-postgresql-reader", READERS, self._serve_reads)
@@ -155,23 +137,17 @@ class PostgresqlStore(Store):
     # --- life ------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        with closing(self._connect()) as connection, self._migration_lock(connection):
-            self._migrate(connection)
+        with closing(self._connect()) as session, _AdvisoryLock(session.connection):
+            self._migrate(session.connection)
 
     def _close(self) -> None:
         """Every connection belongs to a thread and was closed by it."""
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> Session:
         try:
-            connection = psycopg.connect(self._conninfo, autocommit=True)
+            return Session(self._conninfo)
         except psycopg.Error as error:
             raise (_translated(error) or error) from error
-        connection.prepare_threshold = 2
-        connection.prepared_max = 256
-        return connection
-
-    def _migration_lock(self, connection: psycopg.Connection[Any]) -> "_AdvisoryLock":
-        return _AdvisoryLock(connection)
 
     def _migrate(self, connection: psycopg.Connection[Any]) -> None:
         def execute(sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -191,8 +167,8 @@ class PostgresqlStore(Store):
     def reset(self) -> None:
         with (
             self._lifecycle,
-            closing(self._connect()) as connection,
-            self._migration_lock(connection),
+            closing(self._connect()) as session,
+            _AdvisoryLock(connection := session.connection),
         ):
             with connection.transaction():
                 for kind, name in migration.objects("postgresql"):
@@ -220,8 +196,7 @@ class PostgresqlStore(Store):
             job.result = job.error = None
             tx: PostgresqlTx | None = None
             try:
-                cursor = line.begin(begin)
-                tx = PostgresqlTx(cursor, self._statements, self.clock.now())
+                tx = PostgresqlTx(line.begin(begin), self._statements, self.clock.now())
                 done = runs(job, tx) and tx.failure is None
                 self.statistics.add(transactions=1, statements=tx.count)
                 if done:
@@ -253,27 +228,25 @@ class _CommitUnknown(Exception):
 
 
 class _Line:
-    """A thread's connection, made when it is needed and again after it was lost."""
+    """A thread's session, made when it is needed and again after it was lost."""
 
     def __init__(self, store: PostgresqlStore) -> None:
         self._store = store
-        self._connection: psycopg.Connection[Any] | None = None
-        self._cursor: psycopg.RawCursor[Any] | None = None
+        self._session: Session | None = None
 
-    def begin(self, statement: bytes) -> psycopg.RawCursor[Any]:
-        if self._connection is None:
-            self._connection = self._store._connect()
-            self._cursor = psycopg.RawCursor(self._connection)
-        self._command(statement)
-        assert self._cursor is not None
-        return self._cursor
+    def begin(self, statement: bytes) -> Session:
+        if self._session is None:
+            self._session = self._store._connect()
+        self._session.command(statement)
+        return self._session
 
     def commit(self) -> None:
         """Commit. Raises `_CommitUnknown` when the answer was lost."""
+        assert self._session is not None
         try:
-            self._command(b"COMMIT")
+            self._session.command(b"COMMIT")
         except psycopg.OperationalError as error:
-            if self.lost():
+            if self.lost:
                 self.close()
                 raise _CommitUnknown(
                     "the connection to the database broke during a commit, which may or may not"
@@ -282,37 +255,26 @@ class _Line:
             raise
 
     def rollback(self) -> None:
-        if self.lost():
+        if self._session is None or self.lost:
             self.close()
         else:
-            self._command(b"ROLLBACK")
+            self._session.command(b"ROLLBACK")
 
     def close(self) -> None:
-        connection, self._connection, self._cursor = self._connection, None, None
-        if connection is not None:
+        session, self._session = self._session, None
+        if session is not None:
             with suppress(psycopg.Error):
-                connection.close()
+                session.close()
 
+    @property
     def lost(self) -> bool:
-        connection = self._connection
-        return (
-            connection is None
-            or connection.closed
-            or connection.info.transaction_status == TransactionStatus.UNKNOWN
-        )
+        return self._session is None or self._session.lost
 
     def worth_repeating(self, failure: psycopg.Error) -> bool:
         """Whether the operation left no trace and may succeed when it is run again."""
         return isinstance(failure, _REPEAT) or (
-            isinstance(failure, psycopg.OperationalError) and self.lost()
+            isinstance(failure, psycopg.OperationalError) and self._session is None
         )
-
-    def _command(self, statement: bytes) -> None:
-        """A statement without parameters or rows, by the shortest way the driver has."""
-        assert self._connection is not None
-        result = self._connection.pgconn.exec_(statement)
-        if result.status != ExecStatus.COMMAND_OK:
-            raise psycopg.errors.error_from_result(result)
 
 
 class _AdvisoryLock:

@@ -91,6 +91,10 @@ def _use_log(connection: sqlite3.Connection) -> None:
             return
 
 
+def _names(cursor: sqlite3.Cursor) -> list[str]:
+    return [column[0] for column in cursor.description or ()]
+
+
 class SqliteTx:
     """One operation's transaction: a savepoint of the writer, or a reader's snapshot."""
 
@@ -130,7 +134,7 @@ class SqliteTx:
         if values is None:
             return None
         if statement.maker is None:
-            statement.maker = maker_of(cursor.description)
+            statement.maker = maker_of(_names(cursor))
         return statement.maker.row(values)
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
@@ -141,7 +145,7 @@ class SqliteTx:
         except sqlite3.Error as error:
             self._refuse(error)
         if statement.maker is None:
-            statement.maker = maker_of(cursor.description)
+            statement.maker = maker_of(_names(cursor))
         return statement.maker.rows(found)
 
     def run(self, name: str, /, **params: Any) -> int:
@@ -166,7 +170,7 @@ class SqliteTx:
             found = cursor.fetchall()
         except sqlite3.Error as error:
             self._refuse(error)
-        return maker_of(cursor.description).rows(found)
+        return maker_of(_names(cursor)).rows(found)
 
     def wake(self, topic: str, /) -> None:
         self.topics.add(topic)

@@ -6,7 +6,7 @@ file (no header, a name used twice, two statements under one name) is an error w
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,6 @@ def _maker(names: tuple[str, ...]) -> RowMaker:
     return RowMaker(names)
 
 
-def maker_of(description: Sequence[Any]) -> RowMaker:
-    """The row maker for a result described as the Python database interface does."""
-    return _maker(tuple([column[0] for column in description]))
+def maker_of(names: Iterable[str]) -> RowMaker:
+    """The row maker for results with these columns."""
+    return _maker(tuple(names))
