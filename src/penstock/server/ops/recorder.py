@@ -109,7 +109,8 @@ def record(tx: Tx, events: Sequence[Event]) -> None:
     """Store the task runs and states that `events` report; other events are passed over.
 
     A run is found by its id, else by its flow run, task key and dynamic key; otherwise it is
-    made. Only a newer state than the stored one changes the run.
+    made. Only a newer state than the stored one changes the run. Engines give the states of a
+    run different times; of two at one instant only one is kept.
     """
     reports = _present(tx, _reports(events))
     if not reports:
@@ -120,7 +121,8 @@ def record(tx: Tx, events: Sequence[Event]) -> None:
     tx.many("recorder.save_run", [_run_row(tx, group) for group in moving])
     tx.many(
         "recorder.insert_state",
-        [_state_row(group.run_id, report) for group in groups for report in group.reports],
+        # Newest first: of two states at one instant the one that the run shows is kept.
+        [_state_row(group.run_id, report) for group in groups for report in group.reports[::-1]],
     )
     incomplete = [group.run_id for group in groups if not group.newest.run.is_complete]
     if incomplete:
