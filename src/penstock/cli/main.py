@@ -45,10 +45,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Aborted.", err=True)
         status = 130
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except PenstockException as error:
         click.echo(f"Error: {error}", err=True)
         status = 1

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from penstock.cli.lazy import Entry, LazyGroup
-from penstock.cli.output import Failure, output_option, print_json, print_table
+from penstock.cli.output import Failure, output_option, print_json
 from penstock.cli.server_process import (
     ask,
     background_pid,
@@ -25,24 +25,11 @@ from penstock.cli.server_process import (
 )
 from penstock.settings import Settings, get_current_settings, settings_context
 
-SERVICES = {
-    "cancellation_cleanup": "Finishes what cancelled flow runs left behind.",
-    "db_vacuum": "Removes old events and finished flow runs.",
-    "event_persister": "Stores events that clients send.",
-    "foreman": "Notices workers, work pools and queues that went silent.",
-    "late_runs": "Marks flow runs that did not start in time as late.",
-    "pause_expirations": "Fails paused flow runs whose time is over.",
-    "repossessor": "Takes back concurrency slots of dead holders.",
-    "scheduler": "Plans flow runs of deployments with schedules.",
-    "task_run_recorder": "Builds task runs from their events.",
-    "triggers": "Evaluates automations.",
-    "cleanup_reconciler": "Queues lost cleanup messages again.",
-}
 ENTRIES = {
     "start": Entry("penstock.cli.server:start", "Run a server here or in the background."),
     "stop": Entry("penstock.cli.server:stop_", "Stop the server that runs in the background."),
     "status": Entry("penstock.cli.server:status", "Say how a server is."),
-    "services": Entry("penstock.cli.server:services", "Look at the background loops."),
+    "services": Entry("penstock.cli.services:services", "Look at the background loops."),
     "database": Entry("penstock.cli.database:database", "Look after the server's database."),
 }
 
@@ -280,36 +267,6 @@ def _report(url: str, settings: Settings) -> dict[str, Any]:
         report["database_url"] = there.database_url
         report["started"] = there.started
     return report
-
-
-@click.group()
-def services() -> None:
-    """Look at the server's background loops."""
-
-
-@services.command("ls")
-@output_option
-def services_ls(output: str | None) -> None:
-    """List the background loops and whether the settings switch them on."""
-    group = get_current_settings().server.services
-    rows = []
-    for name, doc in SERVICES.items():
-        switch = getattr(group, name).enabled
-        variable = f"PENSTOCK_SERVER_SERVICES_{name.upper()}_ENABLED"
-        rows.append((name, bool(switch), variable, doc))
-    if output:
-        print_json(
-            [
-                {"name": name, "enabled": enabled, "setting": variable, "description": doc}
-                for name, enabled, variable, doc in rows
-            ]
-        )
-        return
-    print_table(
-        ("Service", "Enabled", "Setting", "Does"),
-        ((name, "yes" if on else "no", variable, doc) for name, on, variable, doc in rows),
-        "There are no services.",
-    )
 
 
 def refuse_while_running(settings: Settings, what: str) -> None:

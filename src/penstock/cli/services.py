@@ -1,0 +1,92 @@
+"""`penstock server services`: the background loops of a server."""
+
+from typing import NamedTuple
+
+import click
+import msgspec
+
+from penstock.base.clock import SYSTEM_CLOCK
+from penstock.cli.output import output_option, print_json, print_table
+from penstock.server.bus import open_bus
+from penstock.server.config import LoopConfig, ServerConfig
+from penstock.server.services.catalogue import services_of
+from penstock.server.services.supervisor import Service
+from penstock.settings import get_current_settings
+
+
+class Loop(NamedTuple):
+    """What a loop does, and the variable that switches it."""
+
+    doc: str
+    setting: str = ""
+
+
+_VACUUM = "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED"
+LOOPS = {
+    "cancellation-cleanup": Loop(
+        "Ends what cancelled flow runs left behind.",
+        "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
+    ),
+    "event-retention": Loop("Removes old events.", _VACUUM),
+    "late-runs": Loop(
+        "Marks flow runs late that did not start in time.",
+        "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED",
+    ),
+    "orphan-cleanup": Loop("Removes log records and cache entries nobody can reach."),
+    "run-retention": Loop("Removes flow runs that ended long ago.", _VACUUM),
+    "timers": Loop(
+        "Does what was asked for at a time, such as ending a pause.",
+        "PENSTOCK_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED",
+    ),
+}
+
+
+@click.group()
+def services() -> None:
+    """Look at the server's background loops."""
+
+
+@services.command("ls")
+@output_option
+def ls(output: str | None) -> None:
+    """List the background loops and whether the settings switch them on."""
+    config = ServerConfig.from_settings(get_current_settings())
+    running = {service.name for service in _services(config)}
+    everything = msgspec.structs.replace(
+        config, loops=msgspec.structs.replace(config.loops, **_all_on())
+    )
+    rows = [
+        (service, service.name in running, LOOPS.get(service.name, Loop("")))
+        for service in _services(everything)
+    ]
+    if output:
+        print_json(
+            [
+                {
+                    "name": service.name,
+                    "enabled": enabled,
+                    "interval_seconds": service.interval,
+                    "setting": loop.setting or None,
+                    "description": loop.doc,
+                }
+                for service, enabled, loop in rows
+            ]
+        )
+        return
+    print_table(
+        ("Loop", "On", "Every", "Does", "Switch"),
+        (
+            (service.name, "yes" if on else "no", f"{service.interval:g} s", loop.doc, loop.setting)
+            for service, on, loop in rows
+        ),
+        "There are no loops.",
+    )
+
+
+def _services(config: ServerConfig) -> list[Service]:
+    # The loops are only listed here; none is started, so none touches the missing store.
+    return services_of(None, open_bus("memory", ""), config, SYSTEM_CLOCK)
+
+
+def _all_on() -> dict[str, bool]:
+    return {field.name: True for field in msgspec.structs.fields(LoopConfig) if field.type is bool}
