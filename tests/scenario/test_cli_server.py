@@ -107,7 +107,7 @@ def test_a_server_that_cannot_start_shows_why(cli: Cli) -> None:
     )  # fmt: skip
     assert done.status == 1
     assert "the end of" in done.err
-    assert "penstock.db" in done.err
+    assert f"{cli.directory}/file" in done.err
     assert not (cli.home / "server.pid").exists()
 
 
