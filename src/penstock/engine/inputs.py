@@ -1,7 +1,8 @@
 """What a run depends on: futures, states and results found in its arguments."""
 
+import copy
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 from uuid import UUID
@@ -182,47 +183,49 @@ class Blocked(Exception):
         self.state = state
 
 
-def resolve(value: Any, *, failures: bool = False) -> Any:
+def resolve(value: Any, *, failures: bool = False, _within: tuple[int, ...] = ()) -> Any:
     """`value` with futures and states replaced by their results, annotations removed.
 
-    Containers are rebuilt only where something in them changed. `failures` says that the value
-    stands under `allow_failure`: what failed gives its exception. Raises `Blocked` for an
-    upstream that did not complete.
+    Containers are rebuilt only where something in them changed; a container inside itself is
+    left as it is. `failures` says that the value stands under `allow_failure`: what failed gives
+    its exception. Raises `Blocked` for an upstream that did not complete.
     """
     kind = type(value)
     if kind in _SCALARS:
         return value
     if isinstance(value, PenstockFuture):
-        return _result(
-            value.state, f"{value.origin[0].replace('_', ' ')} {value.origin[1]}", failures
-        )
+        return _result(value.state, _label(value.origin), failures)
     if isinstance(value, State):
-        run = value.state_details.task_run_id or value.state_details.flow_run_id
-        label = f"run {run}" if run is not None else "state"
-        return _result(value, label, failures)
+        return _result(value, _state_label(value), failures)
     if isinstance(value, BaseAnnotation):
         inner = value.unwrap()
         if isinstance(value, quote):
             return inner
         if isinstance(value, opaque) and not isinstance(inner, PenstockFuture | State):
             return inner
-        return resolve(inner, failures=failures or isinstance(value, allow_failure))
+        failures = failures or isinstance(value, allow_failure)
+        return resolve(inner, failures=failures, _within=_within)
+    if id(value) in _within:
+        return value
+    within = (*_within, id(value))
+
+    def inside(item: Any) -> Any:
+        return resolve(item, failures=failures, _within=within)
+
     if isinstance(value, dict):
-        pairs = [
-            (resolve(k, failures=failures), resolve(v, failures=failures)) for k, v in value.items()
-        ]
+        pairs = [(inside(key), inside(item)) for key, item in value.items()]
         if all(a is c and b is d for (a, b), (c, d) in zip(pairs, value.items(), strict=True)):
             return value
         return dict(pairs) if kind is dict else kind(pairs)
     if isinstance(value, list | tuple | set | frozenset):
-        items = [resolve(item, failures=failures) for item in value]
+        items = [inside(item) for item in value]
         if all(a is b for a, b in zip(items, value, strict=True)):
             return value
         return kind(*items) if hasattr(kind, "_fields") else kind(items)
-    return _resolve_object(value, failures)
+    return _resolve_object(value, inside)
 
 
-def _resolve_object(value: Any, failures: bool) -> Any:
+def _resolve_object(value: Any, inside: Callable[[Any], Any]) -> Any:
     fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is None and hasattr(type(value), "model_fields"):
         fields = vars(value)
@@ -231,17 +234,26 @@ def _resolve_object(value: Any, failures: bool) -> Any:
     changed = {}
     for name in fields:
         old = getattr(value, name, None)
-        new = resolve(old, failures=failures)
+        new = inside(old)
         if new is not old:
             changed[name] = new
     if not changed:
         return value
     if hasattr(value, "model_copy"):
         return value.model_copy(update=changed)
-    copy = object.__new__(type(value))
-    for name, old in vars(value).items():
-        object.__setattr__(copy, name, changed.get(name, old))
-    return copy
+    new_object = copy.copy(value)
+    for name, new in changed.items():
+        object.__setattr__(new_object, name, new)
+    return new_object
+
+
+def _label(origin: Origin) -> str:
+    return f"{origin[0].replace('_', ' ')} {origin[1]}"
+
+
+def _state_label(state: State) -> str:
+    run = state.state_details.task_run_id or state.state_details.flow_run_id
+    return f"run {run}" if run is not None else "state"
 
 
 def _result(state: State, label: str, failures: bool) -> Any:
@@ -260,10 +272,9 @@ def failure_of(state: State) -> Any:
 def check_upstream(value: Any, failures: bool = False) -> None:
     """Raise `Blocked` if a future or state in `value` did not complete (see `resolve`)."""
     if isinstance(value, PenstockFuture):
-        _check(value.state, f"{value.origin[0].replace('_', ' ')} {value.origin[1]}", failures)
+        _check(value.state, _label(value.origin), failures)
     elif isinstance(value, State):
-        run = value.state_details.task_run_id or value.state_details.flow_run_id
-        _check(value, f"run {run}", failures)
+        _check(value, _state_label(value), failures)
     elif isinstance(value, BaseAnnotation):
         if not isinstance(value, quote):
             check_upstream(value.unwrap(), failures or isinstance(value, allow_failure))
@@ -279,10 +290,3 @@ def _check(state: State, label: str, failures: bool) -> None:
         return
     raise Blocked(label, state)
 
-
-def task_inputs_form(inputs: Inputs) -> dict[str, list[dict[str, str]]]:
-    """The dependencies as they are stored with a run."""
-    return {
-        name: [{"input_type": kind, "id": str(id)} for kind, id in origins]
-        for name, origins in inputs.origins.items()
-    }

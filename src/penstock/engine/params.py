@@ -135,10 +135,9 @@ class Signature:
         Raises `ParameterBindError` for unknown or missing names.
         """
         args, kwargs = self.call_arguments(
-            {name: value for name, value in parameters.items() if name in self.names}
+            {name: value for name, value in parameters.items() if name in self._known}
         )
-        if self.variadic is None:
-            kwargs.update({k: v for k, v in parameters.items() if k not in self.names})
+        kwargs.update({k: v for k, v in parameters.items() if k not in self._known})
         return self.bind(args, kwargs)
 
     def hints(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from penstock.base.run_context import current_run
-from penstock.engine.drivers.services import Services
+from penstock.engine.drivers.services import Services, trimmed
 from penstock.engine.effects import (
     Call,
     Check,
@@ -43,7 +43,7 @@ async def run(core: Generator[Effect, Any, Any], services: Services) -> Any:
         try:
             answer = await perform(effect, services)
         except BaseException as exc:  # supervision point: the core decides what it means
-            error = exc
+            error = trimmed(exc)
 
 
 async def generate(
@@ -65,7 +65,7 @@ async def generate(
             try:
                 answer = await perform(effect, services)
             except BaseException as exc:  # supervision point: the core decides what it means
-                error = exc
+                error = trimmed(exc)
             continue
         answer = None
         generator = effect.fn(*effect.args, **effect.kwargs)
@@ -78,7 +78,7 @@ async def generate(
             except StopAsyncIteration:
                 break
             except BaseException as exc:  # supervision point: the core decides what it means
-                error = exc
+                error = trimmed(exc)
                 break
             if remaining is not None:
                 remaining = max(remaining - (asyncio.get_running_loop().time() - started), 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from types import FrameType
 from typing import Any
 
 from penstock.base.clock import utc_now
@@ -31,3 +32,17 @@ class Services:
         if self._client is None and self._make_client is not None:
             self._client = self._make_client()
         return self._client
+
+
+def trimmed(error: BaseException) -> BaseException:
+    """`error` without the drivers' own frames above the user's, so that a traceback is readable."""
+    trace = error.__traceback__
+    while trace is not None and _is_ours(trace.tb_frame):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    return error
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").startswith("penstock.engine.drivers")

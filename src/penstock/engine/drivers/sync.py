@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from penstock.base.run_context import current_run
-from penstock.engine.drivers.services import Services
+from penstock.engine.drivers.services import Services, trimmed
 from penstock.engine.effects import (
     Call,
     Check,
@@ -43,7 +43,7 @@ def run(core: Generator[Effect, Any, Any], services: Services) -> Any:
         try:
             answer = perform(effect, services)
         except BaseException as exc:  # supervision point: the core decides what it means
-            error = exc
+            error = trimmed(exc)
 
 
 def generate(core: Generator[Effect, Any, Any], services: Services) -> Generator[Any, Any, Any]:
@@ -69,7 +69,7 @@ def generate(core: Generator[Effect, Any, Any], services: Services) -> Generator
             _close(core, context, services)
             raise
         except BaseException as exc:  # supervision point: the core decides what it means
-            error = exc
+            error = trimmed(exc)
 
 
 def _items(effect: Call, context: contextvars.Context) -> Generator[Any, Any, Any]:
