@@ -4,76 +4,68 @@ States, inputs and task runs go by cascade; timers and log records are not bound
 and are deleted here. A subflow run outlives the task run that stood for it and loses its parent.
 """
 
-from penstock.server.ops.emit import emit
+from uuid import UUID
+
+from penstock.schemas.events import RESOURCE_ID, RESOURCE_ROLE, Resource
+from penstock.server.ops.changes import Change, record
+from penstock.server.ops.context import Context
 from penstock.server.store.transaction import Row, Tx
 
 CASCADE_BATCH = 500
-MAXIMUM_SINGLE_EVENTS = 10_000
-"""Above this many deleted children one event that sums them up replaces the single ones."""
 
 
-def delete_flow_run_row(tx: Tx, row: Row, *, announce: bool = True) -> None:
-    """Delete the flow run in `row` (its id, flow id and name are used)."""
+def delete_flow_run_row(
+    tx: Tx, context: Context, row: Row, *, caused_by: UUID | None = None
+) -> None:
+    """Delete the flow run in `row`; `caused_by` is the event of the deletion it is part of."""
     id = row["id"]
     tx.run("flow_run.delete_timers", id=id)
     tx.run("flow_run.orphan_children", id=id)
     tx.run("log.delete_of_flow_run", id=id)
     tx.run("flow_run.delete", id=id)
-    if announce:
-        emit(
-            tx,
-            event="penstock.flow-run.deleted",
-            resource={
-                "prefect.resource.id": f"prefect.flow-run.{id}",
-                "prefect.resource.name": row["name"],
-            },
-            related=[_flow_resource(row["flow_id"])],
-        )
+    change = Change(
+        kind="flow-run",
+        action="deleted",
+        event="penstock.flow-run.deleted",
+        id=id,
+        name=row["name"],
+        before=row,
+        related=[as_related("flow", row["flow_id"])],
+        caused_by=str(caused_by) if caused_by else None,
+    )
+    record(tx, context, change)
 
 
-def delete_flow_runs_of(tx: Tx, flow_id: str) -> int:
+def delete_flow_runs_of(tx: Tx, context: Context, flow_id: str, *, caused_by: UUID) -> int:
     """Delete all runs of a flow and return how many there were."""
-    total = tx.one("flow.count_runs", id=flow_id)
-    count = total["runs"] if total else 0
-    announce = count <= MAXIMUM_SINGLE_EVENTS
+    count = 0
     while rows := tx.all("flow.some_runs", id=flow_id, limit=CASCADE_BATCH):
         for row in rows:
-            delete_flow_run_row(tx, row, announce=announce)
-    if not announce:
-        emit(
-            tx,
-            event="penstock.flow-run.bulk-deleted",
-            resource=_flow_resource(flow_id),
-            payload={"count": count},
-        )
+            delete_flow_run_row(tx, context, row, caused_by=caused_by)
+        count += len(rows)
     return count
 
 
-def delete_task_run_row(tx: Tx, row: Row) -> None:
-    """Delete the task run in `row` (its id, flow run id and name are used)."""
+def delete_task_run_row(tx: Tx, context: Context, row: Row) -> None:
+    """Delete the task run in `row`."""
     id = row["id"]
     tx.run("task_run.delete_timers", id=id)
     tx.run("flow_run.orphan_children_of_task_run", id=id)
     tx.run("log.delete_of_task_run", id=id)
     tx.run("task_run.delete", id=id)
-    related = []
-    if row["flow_run_id"] is not None:
-        related.append(
-            {
-                "prefect.resource.id": f"prefect.flow-run.{row['flow_run_id']}",
-                "prefect.resource.role": "flow-run",
-            }
-        )
-    emit(
-        tx,
+    parent = row["flow_run_id"]
+    change = Change(
+        kind="task-run",
+        action="deleted",
         event="penstock.task-run.deleted",
-        resource={
-            "prefect.resource.id": f"prefect.task-run.{id}",
-            "prefect.resource.name": row["name"],
-        },
-        related=related,
+        id=id,
+        name=row["name"],
+        before=row,
+        related=[] if parent is None else [as_related("flow-run", parent)],
     )
+    record(tx, context, change)
 
 
-def _flow_resource(flow_id: str) -> dict[str, str]:
-    return {"prefect.resource.id": f"prefect.flow.{flow_id}", "prefect.resource.role": "flow"}
+def as_related(kind: str, id: str) -> Resource:
+    """The resource of an object as an event names it when it is related to the event's own."""
+    return {RESOURCE_ID: f"prefect.{kind}.{id}", RESOURCE_ROLE: kind}

@@ -95,7 +95,7 @@ def read_events(tx: Tx, context: Context, *, body: EventsFilterBody | None = Non
     body = body or EventsFilterBody()
     filter = body.filter or EventFilter()
     sql, params = count("event", {"event": filter}, dialect=tx.dialect)
-    total = next(iter(tx.fetch(sql, params)[0].values()))
+    total = tx.fetch(sql, params)[0]["count"]
     return _page(tx, context, filter, limit=body.limit, total=total, after=None)
 
 

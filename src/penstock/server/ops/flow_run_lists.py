@@ -100,7 +100,7 @@ def bulk_delete_flow_runs(
     body = body or FlowRunsBulkDeleteBody()
     rows = _chosen(tx, body)
     for row in rows:
-        delete_flow_run_row(tx, row)
+        delete_flow_run_row(tx, context, row)
     return FlowRunBulkDeleteResponse(deleted=[row["id"] for row in rows])
 
 
@@ -159,4 +159,4 @@ def _page(tx: Tx, body: FlowRunsFilterBody, *, sort: str, limit: int, offset: in
 
 def _count(tx: Tx, body: FlowRunsFilterBody) -> int:
     sql, params = count("flow_run", filters_of(body), dialect=tx.dialect)
-    return next(iter(tx.fetch(sql, params)[0].values()))
+    return tx.fetch(sql, params)[0]["count"]

@@ -14,9 +14,9 @@ from penstock.server.domain.naming import name_for
 from penstock.server.domain.orchestration.facts import Facts, Run, RunKind, proposal_of
 from penstock.server.domain.orchestration.transforms import advanced
 from penstock.server.ops import views
+from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context, Made
-from penstock.server.ops.deletion import delete_flow_run_row
-from penstock.server.ops.emit import emit
+from penstock.server.ops.deletion import as_related, delete_flow_run_row
 from penstock.server.ops.flows import put_flow
 from penstock.server.ops.transition import apply_initial_state, set_flow_run_state
 from penstock.server.store.transaction import Row, Tx
@@ -54,7 +54,7 @@ def begin_flow_run(tx: Tx, context: Context, *, body: FlowRunBegin) -> FlowRun:
 
     Costs at most six statements when the flow is there already.
     """
-    flow = put_flow(tx, body.flow).value
+    flow = put_flow(tx, context, body.flow).value
     return _put_flow_run(tx, context, flow, body.run).value
 
 
@@ -74,6 +74,7 @@ def update_flow_run(tx: Tx, context: Context, id: str, *, body: FlowRunUpdate) -
         _check_job_variables_may_change(row)
     _write_changes(
         tx,
+        context,
         row,
         {
             name: getattr(body, name)
@@ -92,12 +93,12 @@ def update_flow_run_labels(tx: Tx, context: Context, id: str, *, body: dict[str,
                 f"label {key!r} is not a text, number or boolean; send a flat map of labels"
             )
     row = _locked(tx, id)
-    _write_changes(tx, row, {"labels": {**(json.decode(row["labels"]) or {}), **body}})
+    _write_changes(tx, context, row, {"labels": {**(json.decode(row["labels"]) or {}), **body}})
 
 
 def delete_flow_run(tx: Tx, context: Context, id: str) -> None:
     """Delete the run with its states, task runs, inputs, timers and log records."""
-    delete_flow_run_row(tx, existing_flow_run(tx, id))
+    delete_flow_run_row(tx, context, existing_flow_run(tx, id))
 
 
 def read_flow_run_states(tx: Tx, context: Context, *, flow_run_id: Any) -> list[State]:
@@ -237,28 +238,25 @@ _DOCUMENTS = ("parameters", "empirical_policy", "tags", "labels", "job_variables
 _COLUMNS = ("name", "flow_version", "infrastructure_pid", *_DOCUMENTS)
 
 
-def _write_changes(tx: Tx, row: Row, changes: dict[str, Any]) -> None:
+def _write_changes(tx: Tx, context: Context, row: Row, changes: dict[str, Any]) -> None:
     changed = [name for name, value in changes.items() if _differs(row[name], value)]
     if not changed:
         return
-    values = {name: row[name] for name in _COLUMNS} | {name: changes[name] for name in changed}
-    tx.run("flow_run.update", id=row["id"], now=tx.now, **values)
-    emit(
-        tx,
+    before = {name: row[name] for name in _COLUMNS}
+    after = before | {name: changes[name] for name in changed}
+    tx.run("flow_run.update", id=row["id"], now=tx.now, **after)
+    change = Change(
+        kind="flow-run",
+        action="updated",
         event="penstock.flow-run.updated",
-        resource={
-            "prefect.resource.id": f"prefect.flow-run.{row['id']}",
-            "prefect.resource.name": values["name"],
-        },
-        related=[
-            {
-                "prefect.resource.id": f"prefect.flow.{row['flow_id']}",
-                "prefect.resource.role": "flow",
-            }
-        ],
-        # Names only: parameters and job variables may hold secrets.
+        id=row["id"],
+        name=after["name"],
+        before=before,
+        after=after,
+        related=[as_related("flow", row["flow_id"])],
         payload={"updated_fields": sorted(changed)},
     )
+    record(tx, context, change)
 
 
 def _differs(stored: Any, value: Any) -> bool:

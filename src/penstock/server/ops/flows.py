@@ -1,7 +1,7 @@
 """Operations on flows."""
 
-from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from msgspec import UNSET
 
@@ -20,10 +20,10 @@ from penstock.schemas.flows import (
     FlowUpdate,
 )
 from penstock.server.ops import views
+from penstock.server.ops.changes import Change, record
 from penstock.server.ops.conditions import require_condition
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import delete_flow_runs_of
-from penstock.server.ops.emit import emit
 from penstock.server.ops.paging import page_count, page_limit
 from penstock.server.store.selection import count, select
 from penstock.server.store.transaction import Row, Tx
@@ -37,23 +37,10 @@ def filters_of(body: FlowsFilterBody) -> dict[str, Any]:
     return {entity: filter for entity, filter in given.items() if filter is not None}
 
 
-def emit_flow_event(tx: Tx, action: str, row: Mapping[str, Any]) -> None:
-    """Record that the flow in `row` was created, updated or deleted."""
-    emit(
-        tx,
-        event=f"prefect.flow.{action}",
-        resource={
-            "prefect.resource.id": f"prefect.flow.{row['id']}",
-            "prefect.resource.name": row["name"],
-        },
-        payload={"name": row["name"], "tags": row["tags"], "labels": row["labels"]},
-    )
-
-
-def put_flow(tx: Tx, body: FlowCreate) -> Made[Row]:
+def put_flow(tx: Tx, context: Context, body: FlowCreate) -> Made[Row]:
     """The row of the flow named `body.name`, made when there is none.
 
-    One statement when the flow is there, three when it is made. An existing flow is left as it
+    One statement when the flow is there, four when it is made. An existing flow is left as it
     is, whatever tags and labels `body` has.
     """
     row = tx.one("flow.get_by_name", name=body.name)
@@ -76,7 +63,7 @@ def put_flow(tx: Tx, body: FlowCreate) -> Made[Row]:
         now=tx.now,
     )
     if made:
-        emit_flow_event(tx, "created", row)
+        record(tx, context, _change("created", after=row))
         return Made(row, True)
     # Another transaction made it between the two statements.
     row = tx.one("flow.get_by_name", name=body.name)
@@ -94,7 +81,7 @@ def existing_flow(tx: Tx, id: str) -> Row:
 
 def create_flow(tx: Tx, context: Context, *, body: FlowCreate) -> Made[Flow]:
     """The flow of that name, made when there is none; an existing one is returned unchanged."""
-    made = put_flow(tx, body)
+    made = put_flow(tx, context, body)
     return Made(views.flow(made.value), made.created)
 
 
@@ -140,12 +127,13 @@ def update_flow(tx: Tx, context: Context, id: str, *, body: FlowUpdate) -> None:
     if body.tags is UNSET or json.decode(row["tags"]) == body.tags:
         return
     tx.run("flow.set_tags", id=id, tags=body.tags, now=tx.now)
-    emit_flow_event(tx, "updated", {**row, "tags": json.Raw(json.encode(body.tags))})
+    changed = {**row, "tags": body.tags}
+    record(tx, context, _change("updated", before=row, after=changed))
 
 
 def delete_flow(tx: Tx, context: Context, id: str) -> None:
     """Delete the flow and its runs with everything that belongs to them."""
-    _delete(tx, existing_flow(tx, id))
+    _delete(tx, context, existing_flow(tx, id))
 
 
 def bulk_delete_flows(
@@ -164,14 +152,36 @@ def bulk_delete_flows(
     )
     rows = tx.fetch(sql, params)
     for row in rows:
-        _delete(tx, row)
+        _delete(tx, context, row)
     return FlowBulkDeleteResponse(deleted=[row["id"] for row in rows])
 
 
-def _delete(tx: Tx, row: Row) -> None:
-    delete_flow_runs_of(tx, row["id"])
+def _delete(tx: Tx, context: Context, row: Row) -> None:
+    event_id = uuid7()
+    delete_flow_runs_of(tx, context, row["id"], caused_by=event_id)
     tx.run("flow.delete", id=row["id"])
-    emit_flow_event(tx, "deleted", row)
+    record(tx, context, _change("deleted", before=row, event_id=event_id))
+
+
+def _change(
+    action: str,
+    *,
+    before: Row | None = None,
+    after: Row | None = None,
+    event_id: UUID | None = None,
+) -> Change:
+    row = after or before
+    assert row is not None, "a change has a flow before or after it"
+    return Change(
+        kind="flow",
+        action=action,
+        id=row["id"],
+        name=row["name"],
+        before=before,
+        after=after,
+        payload={name: row[name] for name in ("name", "tags", "labels")},
+        event_id=event_id,
+    )
 
 
 def _page(tx: Tx, body: FlowsFilterBody, *, sort: str, limit: int, offset: int) -> list[Flow]:
@@ -185,4 +195,4 @@ def _page(tx: Tx, body: FlowsFilterBody, *, sort: str, limit: int, offset: int) 
 
 def _count(tx: Tx, body: FlowsFilterBody) -> int:
     sql, params = count("flow", filters_of(body), dialect=tx.dialect)
-    return next(iter(tx.fetch(sql, params)[0].values()))
+    return tx.fetch(sql, params)[0]["count"]

@@ -145,7 +145,7 @@ def update_task_run(tx: Tx, context: Context, id: str, *, body: TaskRunUpdate) -
 
 def delete_task_run(tx: Tx, context: Context, id: str) -> None:
     """Delete the task run with its states, timers and log records."""
-    delete_task_run_row(tx, existing_task_run(tx, id))
+    delete_task_run_row(tx, context, existing_task_run(tx, id))
 
 
 def read_task_run_states(tx: Tx, context: Context, *, task_run_id: Any) -> list[State]:
@@ -213,4 +213,4 @@ def _page(tx: Tx, body: TaskRunsFilterBody, *, sort: str, limit: int, offset: in
 
 def _count(tx: Tx, body: TaskRunsFilterBody) -> int:
     sql, params = count("task_run", filters_of(body), dialect=tx.dialect)
-    return next(iter(tx.fetch(sql, params)[0].values()))
+    return tx.fetch(sql, params)[0]["count"]

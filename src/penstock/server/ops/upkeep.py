@@ -99,7 +99,7 @@ def delete_expired_flow_run(tx: Tx, context: Context, id: str, before: datetime)
         return False
     if row["end_time"] is None or row["end_time"] >= before:
         return False
-    delete_flow_run_row(tx, row)
+    delete_flow_run_row(tx, context, row)
     return True
 
 

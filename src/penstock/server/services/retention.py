@@ -96,7 +96,7 @@ class OrphanCleanup:
         self.interval_seconds = interval_seconds
         self._batch = batch
         self._store = store
-        self._context = Context(actor=f"service:{self.name}")
+        self._context = Context(actor=service(self.name))
 
     async def run_once(self, now: datetime) -> int:
         round = Round(self._store)

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,6 @@ def test_intervals_are_adjacent_and_cover(since: datetime, until: datetime) -> N
     length = timedelta(days=30)
     cut = starts(since, until, NOW, TimeUnit.DAY, length)
     assert bool(cut) == (since <= until and cut[:1] != [])
-    assert all(after - before == length for before, after in zip(cut, cut[1:], strict=False))
+    assert all(after - before == length for before, after in pairwise(cut))
     if cut:
         assert cut[0] <= since

@@ -99,6 +99,12 @@ def test_deleting_a_flow_deletes_its_runs(world: World) -> None:
     assert [run.id for run in world.read(flow_run_lists.read_flow_runs)] == [kept]
     assert world.events("penstock.") == ["penstock.flow-run.deleted"]
     assert world.events("prefect.flow.")[-1] == "prefect.flow.deleted"
+    of_run, of_flow = world.rows(
+        "SELECT id, members FROM event WHERE event LIKE '%.deleted' ORDER BY seq"
+    )
+    assert wire(of_run["members"])["caused_by"] == of_flow["id"]
+    audit = world.rows("SELECT kind, action, object_id FROM audit WHERE action = 'deleted'")
+    assert [row["kind"] for row in audit] == ["flow-run", "flow"]
     with pytest.raises(ObjectMissing):
         world.write(flows.delete_flow, etl)
 

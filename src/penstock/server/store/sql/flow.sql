@@ -15,8 +15,5 @@ UPDATE flow SET tags = :tags, updated = :now WHERE id = :id;
 -- name: flow.delete
 DELETE FROM flow WHERE id = :id;
 
--- name: flow.count_runs
-SELECT COUNT(*) AS runs FROM flow_run WHERE flow_id = :id;
-
 -- name: flow.some_runs
-SELECT id, flow_id, name FROM flow_run WHERE flow_id = :id LIMIT :limit;
+SELECT * FROM flow_run WHERE flow_id = :id LIMIT :limit;

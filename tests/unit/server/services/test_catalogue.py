@@ -1,0 +1,75 @@
+"""Which loops a server runs."""
+
+import asyncio
+
+from penstock.base.clock import ManualClock
+from penstock.server.bus import open_bus
+from penstock.server.config import LoopConfig, ServerConfig
+from penstock.server.services.catalogue import services_of
+from penstock.server.store import open_store
+from penstock.settings import get_current_settings, temporary_settings
+
+ALL = {
+    "timers": 2.0,
+    "late-runs": 3.0,
+    "cancellation-cleanup": 4.0,
+    "event-retention": 5.0,
+    "run-retention": 5.0,
+    "orphan-cleanup": 5.0,
+}
+
+
+def intervals(loops: LoopConfig) -> dict[str, float]:
+    store = open_store("sqlite:///:memory:")
+    services = services_of(store, open_bus("memory", ""), ServerConfig(loops=loops), ManualClock())
+    return {service.name: service.interval for service in services}
+
+
+def test_each_loop_runs_at_its_interval() -> None:
+    loops = LoopConfig(
+        timers_interval=2.0,
+        late_runs_interval=3.0,
+        cancellation_interval=4.0,
+        retention_interval=5.0,
+        run_retention=True,
+    )
+    assert intervals(loops) == ALL
+
+
+def test_loops_can_be_left_out() -> None:
+    loops = LoopConfig(timers=False, late_runs=False, cancellation=False, event_retention=False)
+    assert set(intervals(loops)) == {"orphan-cleanup"}
+
+
+def test_settings_choose_the_loops() -> None:
+    with temporary_settings(
+        {
+            "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED": False,
+            "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": 7,
+            "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED": "flow_runs",
+            "PENSTOCK_SERVER_EVENTS_RETENTION_PERIOD": "60",
+        }
+    ):
+        loops = LoopConfig.from_settings(get_current_settings())
+    assert (loops.late_runs, loops.timers, loops.cancellation_interval) == (False, True, 7.0)
+    assert (loops.event_retention, loops.run_retention, loops.event_period) == (False, True, 60.0)
+    assert loops.event_overrides == {"prefect.flow-run.heartbeat": 604800.0}
+
+
+def test_a_round_of_every_loop_on_an_empty_database_does_nothing() -> None:
+    store = open_store("sqlite:///:memory:")
+    store.start()
+    try:
+        services = services_of(
+            store,
+            open_bus("memory", ""),
+            ServerConfig(loops=LoopConfig(run_retention=True)),
+            ManualClock(),
+        )
+
+        async def rounds() -> list[int]:
+            return [await service.run_once(ManualClock().now()) for service in services]
+
+        assert asyncio.run(rounds()) == [0] * len(ALL)
+    finally:
+        store.stop()
