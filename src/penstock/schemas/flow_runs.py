@@ -62,7 +62,7 @@ class FlowRunCreate(Strict):
     infrastructure_document_id: UUID | None = None
     job_variables: dict[str, Any] | None = None
     labels: Labels | None = None
-    name: str = ""
+    name: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     parent_task_run_id: UUID | None = None
     state: StateCreate | None = None

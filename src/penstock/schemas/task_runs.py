@@ -58,7 +58,7 @@ class TaskRunCreate(Strict):
     flow_run_id: UUID | None = None
     id: UUID | None = None
     labels: Labels | None = None
-    name: str = ""
+    name: str | None = None
     state: StateCreate | None = None
     tags: list[str] = field(default_factory=list)
     task_inputs: dict[str, list[TaskInput]] = field(default_factory=dict)
