@@ -52,6 +52,11 @@ class BodyDecoder:
 
     def __init__(self, type: Any, *, required: bool) -> None:
         self._decode = msgspec.json.Decoder(type, strict=False).decode
+        self._null_means_default = (
+            isinstance(type, type_of_structs)
+            and issubclass(type, Struct)
+            and not type.__struct_config__.forbid_unknown_fields
+        )
         self._mend = mender(type)
         self._required = required
 
@@ -62,12 +67,23 @@ class BodyDecoder:
                 raise missing("body")
             body = b"{}"
         try:
-            value = self._decode(without_nul(body))
+            value = self._decoded(without_nul(body))
             if self._mend is not None:
                 value = self._mend(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise Unprocessable(problem_of(error, "body")) from None
         return value
+
+    def _decoded(self, body: bytes) -> Any:
+        """The contract's bodies of several named members take null where there is a default."""
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError as error:
+            if not self._null_means_default or "`null`" not in str(error):
+                raise
+            members = msgspec.json.decode(body)
+            given = {name: value for name, value in members.items() if value is not None}
+            return self._decode(msgspec.json.encode(given))
 
 
 def without_nul(body: bytes) -> bytes:

@@ -46,11 +46,16 @@ async def server_version(call: Call) -> Any:
 
 
 async def read_version(call: Call) -> Any:
-    """This package's version; a client of the peer is told one it accepts as new enough."""
+    """This package's version for this package's clients, one that the peer's accept for all else.
+
+    Parts of the peer's client ask without naming themselves and compare all the same.
+    """
     agent = call.headers.get(b"user-agent", b"").decode("latin-1")
+    if agent.startswith("penstock/"):
+        return VERSION
     match = _PEER.match(agent)
     if match is None:
-        return VERSION
+        return PEER_VERSION
     theirs = tuple(int(number) for number in match.group(2, 3, 4))
     ours = tuple(int(number) for number in PEER_VERSION.split("."))
     return match[1] if theirs[0] == ours[0] and theirs > ours else PEER_VERSION
