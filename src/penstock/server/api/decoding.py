@@ -82,6 +82,8 @@ class BodyDecoder:
             if not self._null_means_default or "`null`" not in str(error):
                 raise
             members = msgspec.json.decode(body)
+            if not isinstance(members, dict):
+                raise
             given = {name: value for name, value in members.items() if value is not None}
             return self._decode(msgspec.json.encode(given))
 
