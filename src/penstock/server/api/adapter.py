@@ -227,7 +227,7 @@ class Adapter:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         raw = raw.partition(b"?")[0]
         location = raw[:-1] if raw.endswith(b"/") else raw + b"/"
-        if location.startswith(b"//"):
+        if location.startswith(b"//") or raw.endswith(b"/") != path.endswith("/"):
             return NOT_FOUND
         if query := scope.get("query_string"):
             location += b"?" + query
