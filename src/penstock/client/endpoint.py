@@ -250,6 +250,20 @@ def _forget() -> None:
 after_fork(_forget)
 
 
+def discard_endpoint(target: Target) -> None:
+    """Close the transport of `target`, which stops a server inside the process, and forget every
+    endpoint to the same API."""
+    with _lock:
+        found = [
+            one
+            for one in _endpoints
+            if (one.url, one.database_url) == (target.url, target.database_url)
+        ]
+        closing = [_endpoints.pop(one) for one in found]
+    for one in closing:
+        one.transport.close()
+
+
 def reset() -> None:
     """Close and forget every endpoint: for tests and the harness."""
     with _lock:

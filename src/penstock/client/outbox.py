@@ -5,7 +5,6 @@ and tried again with growing pauses; memory is bounded; `flush` and the end of t
 bounded time.
 """
 
-import contextlib
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from penstock.client.closing import Stage, after_fork, at_exit
 EXIT_SECONDS = 10.0
 EXIT_SECONDS_IN_TROUBLE = 3.0
 LONGEST_PAUSE = 10.0
+STOP_SECONDS = 2.0
 IMMEDIATE_ATTEMPTS = 2
 
 Deliver = Callable[[Sequence[bytes]], None]
@@ -76,7 +76,8 @@ class Outbox:
         _outboxes.add(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, because a signal handler of the program may log while this thread is in `put`.
+        self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
         self._queue: deque[bytes] = deque()
@@ -92,8 +93,7 @@ class Outbox:
         """Queue `item`. When the queue is full the item is dropped, which is told once."""
         with self._lock:
             bounds = self.bounds
-            size = self._bytes + len(item)
-            full = size > bounds.capacity_bytes or (
+            full = self._bytes + len(item) > bounds.capacity_bytes or (
                 bounds.capacity_items and len(self._queue) >= bounds.capacity_items
             )
             if full:
@@ -103,8 +103,8 @@ class Outbox:
                 self._full = True
             else:
                 self._queue.append(item)
-                self._bytes = size
-                if self._idle or size >= bounds.batch_bytes:
+                self._bytes += len(item)
+                if self._idle or self._bytes >= bounds.batch_bytes:
                     self._idle = False
                     self._wake()
         if full:
@@ -140,23 +140,31 @@ class Outbox:
             items = [*self._in_flight, *self._queue]
         return f"{self.name}: {self._describe(items)}" if items else None
 
+    def stop(self) -> None:
+        """End the thread once it is idle; what is put in later starts another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._work.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(STOP_SECONDS)
+
     def forget(self) -> None:
         """Start anew without items or thread: for the child of a fork, whose parent delivers."""
         self._begin()
 
     def _wake(self) -> None:
         if self._thread is None:
-            # At the very end of the interpreter no thread can be started; leftovers name the item.
-            with contextlib.suppress(RuntimeError):
-                self._thread = threading.Thread(
-                    target=self._live, name=f"penstock-{self.name}", daemon=True
-                )
+            name = f"penstock-{self.name}"
+            self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+            try:
                 self._thread.start()
+            except RuntimeError:
+                # At the very end of the interpreter no thread can be started; `leftovers` tells.
+                self._thread = None
         self._work.notify()
 
     def _live(self) -> None:
-        while True:
-            batch = self._next_batch()
+        while batch := self._next_batch():
             try:
                 self._deliver_until_settled(batch)
             except Exception as error:  # Supervision: the thread outlives any error of a delivery.
@@ -167,8 +175,11 @@ class Outbox:
                     self._settled.notify_all()
 
     def _next_batch(self) -> list[bytes]:
+        """The next items to deliver; none when this thread is to end."""
         with self._lock:
             while not self._queue:
+                if self._thread is not threading.current_thread():
+                    return []
                 self._idle = True
                 self._work.wait()
             self._idle = False
@@ -199,6 +210,8 @@ class Outbox:
                 self._deliver(batch)
             except NotNow as error:
                 self._failed(error)
+                if self._thread is not threading.current_thread():
+                    return
             except Refused as error:
                 self.dropped += len(batch)
                 self._tell(f"{self.name}: {len(batch)} items were refused and are lost: {error}")
@@ -227,6 +240,8 @@ class Outbox:
                 seconds = min(seconds, 0.2)
             before, until = self._flushing, self._monotonic() + seconds
             while self._flushing <= before and (rest := until - self._monotonic()) > 0:
+                if self._thread is not threading.current_thread():
+                    return
                 self._work.wait(rest)
 
 

@@ -174,7 +174,8 @@ class EventStream:
         self._socket = self._requests = None
 
     def close(self) -> None:
-        """Close the socket; it opens again with the next event."""
+        """End the thread and close the socket; the next event opens both again."""
+        self._outbox.stop()
         if self._socket is not None:
             self._socket.close()
 

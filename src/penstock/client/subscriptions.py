@@ -21,10 +21,11 @@ from penstock.base.clock import utc_now
 from penstock.client.duplex import Duplex, SocketClosed, open_duplex
 from penstock.client.handshake import SocketRefused
 from penstock.client.target import Target, current_target
-from penstock.schemas.events import EventFilter, EventOccurredFilter, ReceivedEvent
+from penstock.schemas.events import Event, EventFilter, EventOccurredFilter, ReceivedEvent
 from penstock.schemas.logs import Log, LogFilter
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 SEEN = 500_000
 IMMEDIATE_RECONNECTIONS = 3
 RECONNECT_SECONDS = 1.0
@@ -42,7 +43,6 @@ class Feed(Struct, Generic[T], frozen=True):
     identify: Callable[[T], Any]
 
 
-EVENTS: Feed[ReceivedEvent] = Feed("/events/out", "event", ReceivedEvent, lambda event: event.id)
 LOGS: Feed[Log] = Feed("/logs/out", "log", Log, lambda log: log.id)
 
 
@@ -225,10 +225,12 @@ def subscribe_events(
     *,
     target: Target | None = None,
     reconnection_attempts: int = 10,
-) -> Subscription[ReceivedEvent]:
-    """Events that match, from a minute ago on."""
+    type: type[E] = ReceivedEvent,
+) -> Subscription[E]:
+    """Events that match, from a minute ago on, as structs of `type`."""
+    feed: Feed[E] = Feed("/events/out", "event", type, lambda event: event.id)
     return Subscription(
-        EVENTS, live_filter(filter), target=target, reconnection_attempts=reconnection_attempts
+        feed, live_filter(filter), target=target, reconnection_attempts=reconnection_attempts
     )
 
 

@@ -52,7 +52,9 @@ def flush(timeout: float) -> int:
 
 def discard(target: Target) -> None:
     """Forget the outbox of a target whose server is gone for good."""
-    _outboxes.pop(target, None)
+    outbox = _outboxes.pop(target, None)
+    if outbox is not None:
+        outbox.stop()
 
 
 def _outbox(target: Target) -> Outbox:

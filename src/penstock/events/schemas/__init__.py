@@ -1,0 +1,1 @@
+"""Types of events as the SDK gives them to users."""
