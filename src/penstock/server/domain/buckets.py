@@ -48,14 +48,14 @@ def starts(
             one = _UNITS[unit]
             until = min(until, align(now, one) + one - _MICROSECOND)
         first = align(since, length)
-        # The end of the last interval must be a time, too.
         amount = max((until - first) // length + 1, 0) if since <= until else 0
-        first + length * amount
+        # Computed here, because the end of the last interval must be a time, too.
+        end = first + length * amount
     except OverflowError:
         raise TooMany("the intervals reach beyond the years 1 to 9999; shorten them") from None
     if amount > MAXIMUM_BUCKETS:
         raise TooMany(
-            f"the time range holds {amount} intervals and the limit is {MAXIMUM_BUCKETS}; "
-            "shorten the range or lengthen the interval"
+            f"the time up to {end:%Y-%m-%d} holds {amount} intervals and the limit is "
+            f"{MAXIMUM_BUCKETS}; shorten the range or lengthen the interval"
         )
     return [first + length * index for index in range(amount)]

@@ -128,14 +128,14 @@ class _Nodes:
     def _node(self, row: Row) -> Node:
         child = self._children.get(row["id"])
         node_id: Any = self._node_ids[row["id"]]
-        end = (child and child["end_time"]) or row["end_time"]
+        end = (child["end_time"] if child else None) or row["end_time"]
         if end is None and row["state_type"] == StateType.COMPLETED:
             end = row["expected_start_time"]
         return Node(
             kind="flow-run" if child else "task-run",
             id=node_id,
             label=f"{child['flow_name']} / {child['name']}" if child else row["name"],
-            state_type=(child and child["state_type"]) or row["state_type"],
+            state_type=(child["state_type"] if child else None) or row["state_type"],
             start_time=_start(row, child),
             end_time=end,
             parents=_edges(self._parents[node_id]),

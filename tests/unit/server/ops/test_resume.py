@@ -22,8 +22,7 @@ SCHEMA = {
 
 
 def paused(world: World, *, deployed: bool = False, **details: Any) -> str:
-    fields = {"deployment_id": uuid4()} if deployed else {}
-    run = world.flow_run(StateType.RUNNING, **fields)
+    run = world.flow_run(StateType.RUNNING, deployment_id=uuid4() if deployed else None)
     world.clock.advance(1)
     details.setdefault("pause_timeout", world.now + timedelta(hours=1))
     state = StateCreate(type=StateType.PAUSED, state_details=StateDetails(**details))
