@@ -9,7 +9,7 @@ coroutines; both run the same bodies.
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar, Token
 from copy import deepcopy
 from enum import StrEnum
@@ -218,14 +218,20 @@ class BaseTransaction:
         try:
             if error is not None or self.commit_mode == CommitMode.OFF:
                 yield from self._roll_back()
-            elif self.commit_mode == CommitMode.EAGER or self._parent is None:
+            elif self.commit_mode == CommitMode.EAGER or self._stands_alone():
                 yield from self._commit()
         finally:
             yield from self._reset()
 
+    def _stands_alone(self) -> bool:
+        # A transaction that outlives the one around it (work on a thread) ends by itself.
+        return self._parent is None or self._parent.is_committed()
+
     def _reset(self) -> Steps[None]:
         if self._token is not None:
-            _current.reset(self._token)
+            # A generator may be closed in another context, where there is nothing to restore.
+            with suppress(ValueError):
+                _current.reset(self._token)
             self._token = None
         parent = self._parent
         if parent is None:
@@ -233,6 +239,9 @@ class BaseTransaction:
         parent.add_child(self)
         if self.is_rolled_back():
             yield from parent._roll_back()
+        elif parent.is_rolled_back():
+            # Nobody will come back to a child that ends after its parent was undone.
+            yield from self._roll_back()
 
     def _commit(self) -> Steps[bool]:
         """Children, own hooks, own result. A child that rolls back instead takes this one and

@@ -30,8 +30,10 @@ from penstock.filesystems import LocalFileSystem
 from penstock.locking.memory import MemoryLockManager
 from penstock.schemas.errors import HashError
 
+RUN = UUID(int=1)
 
-def context(source="def f(): pass", flow_run_id=None, task_run_id=UUID(int=1), fn=None):
+
+def context(source="def f(): pass", flow_run_id=None, task_run_id=RUN, fn=None):
     return SimpleNamespace(
         task=SimpleNamespace(source_code=source, fn=fn),
         task_run=SimpleNamespace(id=task_run_id, flow_run_id=flow_run_id),

@@ -232,9 +232,7 @@ def test_bytes_that_are_no_text_are_kept_too():
 
 
 def test_the_value_is_decoded_when_it_is_asked_for():
-    document = (
-        b'{"metadata":{"storage_key":"k","serializer":{"type":"json"}},"result":"not json"}'
-    )
+    document = b'{"metadata":{"storage_key":"k","serializer":{"type":"json"}},"result":"not json"}'
     record = ResultRecord.deserialize(document)
     assert record.storage_key == "k"
     with pytest.raises(json.JSONDecodeError):
@@ -294,9 +292,11 @@ def test_coroutines_do_the_same(store):
         await store.awrite(5, key="k")
         record = store.create_result_record(6, key="l")
         await store.apersist_result_record(record)
-        return await store.aexists("k"), (await store.aread("k")).result, (
-            await store.afind("l")
-        ).result
+        return (
+            await store.aexists("k"),
+            (await store.aread("k")).result,
+            (await store.afind("l")).result,
+        )
 
     assert asyncio.run(main()) == (True, 5, 6)
 

@@ -54,8 +54,10 @@ class Picky(Exception):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text().filter(lambda key: not key.startswith("__")), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text().filter(lambda key: not key.startswith("__")), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 rich_values = st.recursive(

@@ -110,8 +110,8 @@ def test_coroutines_wait_without_blocking_their_loop():
         assert not await locks.await_for_lock("k", timeout=0)
         waiting = asyncio.create_task(locks.aacquire_lock("k", "b"))
         free = asyncio.create_task(locks.await_for_lock("k"))
-        while len(locks._waiters.get("k", ())) < 2:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(locks._waiters["k"]) == 2
         locks.release_lock("k", "a")
         assert await waiting
         locks.release_lock("k", "b")
@@ -127,8 +127,8 @@ def test_a_cancelled_waiter_leaves_the_line():
 
     async def main():
         waiting = asyncio.create_task(locks.aacquire_lock("k", "b"))
-        while not locks._waiters:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(locks._waiters["k"]) == 1
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
