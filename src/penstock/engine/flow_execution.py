@@ -418,6 +418,9 @@ class FlowExecution:
 
     def enter_task_runner(self) -> None:
         assert self.context is not None
+        # Counters start again with every try, so that a re-run finds what it did before.
+        self.context.dynamic_keys.clear()
+        self.context.observed_flow_pauses.clear()
         runner = self.flow.task_runner.duplicate()
         self.context.task_runner = runner.__enter__()
         self.in_task_runner = True

@@ -55,7 +55,7 @@ def keep(state: State, store: ResultStore, logger: Any) -> None:
     if not isinstance(state.data, ResultRecord):
         return
     try:
-        store.persist_result_record(state.data, _sync=True)
+        store.persist_result_record(state.data)
     except SerializationError as error:
         logger.warning("The result is not persisted: %s", error)
 
