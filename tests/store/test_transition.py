@@ -352,6 +352,42 @@ def test_concurrent_proposals_are_decided_one_after_the_other(runs: Runs) -> Non
     assert runs.row(id)["version"] == 2
 
 
+def test_a_proposal_that_waited_for_another_is_decided_on_what_that_left(runs: Runs) -> None:
+    """On PostgreSQL the waiting statement sees the new run beside the old state."""
+    id = runs.flow_run()
+    proposal = uuid7()
+    waiting = SetStateBody(state=StateCreate(type=RUNNING, id=proposal))
+    answers: list[Made[OrchestrationResult]] = []
+    caller = threading.Thread(
+        target=lambda: answers.append(
+            runs.store.write_sync(set_flow_run_state, CONTEXT, id, body=waiting)
+        )
+    )
+
+    def first(tx: Tx) -> Made[OrchestrationResult]:
+        """Decide, then commit only when the other caller waits for this transaction.
+
+        On SQLite it waits for its turn, outside of any statement.
+        """
+        made = set_flow_run_state(tx, CONTEXT, id, body=waiting)
+        caller.start()
+        if tx.dialect == "sqlite":
+            return made
+        blocked = (
+            "SELECT 1 AS blocked FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        while caller.is_alive() and not tx.fetch(blocked, []):
+            pass
+        return made
+
+    made = runs.store.write_sync(first)
+    caller.join()
+    assert [made.created, answers[0].created] == [True, False]
+    assert json.encode(answers[0].value) == json.encode(made.value)
+    assert runs.row(id)["version"] == 1
+
+
 def test_concurrent_repetitions_are_decided_once(runs: Runs) -> None:
     id = runs.flow_run()
     runs.flow_to(id, PENDING)

@@ -33,7 +33,7 @@ def retrieve_from_cache(facts: Facts, proposal: Proposal) -> Verdict:
 
 
 def insert_into_cache(facts: Facts, proposal: Proposal) -> Verdict:
-    """A completed state with a cache key becomes findable under it; an overlong key is told off.
+    """A completed state with a cache key becomes findable under it; an overlong key is refused.
 
     The state is stored either way: a bad key must not lose a result.
     """

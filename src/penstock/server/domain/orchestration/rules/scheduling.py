@@ -31,6 +31,7 @@ def prevent_pending_transitions(facts: Facts, proposal: Proposal) -> Verdict:
 
 
 def only_scheduled_runs_become_late(facts: Facts, proposal: Proposal) -> Verdict:
+    """Only a scheduled run can be named Late."""
     if proposal.name != "Late" or facts.state_type is StateType.SCHEDULED:
         return ACCEPT
     return Reject(reason="only a scheduled run can be late")
