@@ -18,7 +18,9 @@ PREFIX = "#/components/schemas/"
 def references(value: Any) -> set[str]:
     """Names of the components a part of the document refers to."""
     if isinstance(value, dict):
-        found = {value["$ref"].removeprefix(PREFIX)} if isinstance(value.get("$ref"), str) else set()
+        found = (
+            {value["$ref"].removeprefix(PREFIX)} if isinstance(value.get("$ref"), str) else set()
+        )
         return found.union(*(references(item) for item in value.values()))
     if isinstance(value, list):
         return set().union(*(references(item) for item in value))

@@ -1,7 +1,7 @@
 """The composition root: configuration in, ASGI application out.
 
-Start: store, bus, services. Stop: sockets are told, then services, bus, store, so that nothing
-uses a part that is already gone.
+Start: store, bus, services. Stop: sockets, services, bus, store, so that nothing uses a part
+that is already gone.
 """
 
 import asyncio
@@ -53,7 +53,6 @@ class App:
         async with self._lock:
             if self._started:
                 return
-            self.edge.stopping.clear()
             self.start_error = None
             try:
                 await asyncio.to_thread(self.store.start)
@@ -74,7 +73,7 @@ class App:
                 await self._stop()
 
     async def _stop(self) -> None:
-        self.edge.stopping.set()
+        await self._sockets.close()
         await self.supervisor.stop()
         await self.bus.stop()
         await asyncio.to_thread(self.store.stop)

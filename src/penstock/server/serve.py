@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -39,13 +38,6 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Open sockets are told at once, so that a graceful stop does not wait for them.
-        app = self.config.app
-        if isinstance(app, App):
-            app.edge.stopping.set()
-        super().handle_exit(sig, frame)
 
 
 def check_exposure(config: ServerConfig, host: str, *, insecure: bool) -> ServerConfig:

@@ -1,6 +1,5 @@
 """What the edge works with: the parts of a server that handlers and sockets may use."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -49,8 +48,6 @@ class Edge:
     stalled: Callable[[], list[str]] = list
     """Names of background loops that made no progress for too long."""
     counters: Counters = field(default_factory=Counters)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the server stops, so that sockets end by themselves."""
 
 
 def _actor(auth_string: str | None) -> Actor:

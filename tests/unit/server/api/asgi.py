@@ -120,7 +120,11 @@ class WebSocket:
         self._task = asyncio.create_task(
             self._app(self._scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]
         )
-        message = await self._next()
+        try:
+            message = await self._next()
+        except Closed:
+            await asyncio.wait_for(self._task, 10)
+            raise
         assert message["type"] == "websocket.accept"
         self.accepted = True
         self.subprotocol = message.get("subprotocol")
@@ -130,6 +134,10 @@ class WebSocket:
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
         assert self._task is not None
         await asyncio.wait_for(self._task, 10)
+
+    def extend(self, name: str, value: Any) -> None:
+        """Offer the application an ASGI extension; before the socket is entered."""
+        self._scope["extensions"][name] = value
 
     async def login(self, token: str | None = None) -> None:
         self.send({"type": "auth", "token": token})

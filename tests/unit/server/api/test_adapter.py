@@ -25,7 +25,9 @@ EVENT = {
 }
 
 
-def ask(method: str, target: str, body: Any = None, *, headers: Any = None, **options: Any) -> Reply:
+def ask(
+    method: str, target: str, body: Any = None, *, headers: Any = None, **options: Any
+) -> Reply:
     """One request to a fresh application."""
 
     async def test(app: App) -> Reply:
@@ -205,9 +207,7 @@ def test_a_limit_outside_its_bounds(limit: int):
 
 def test_a_body_over_the_limit_is_refused_while_it_is_read():
     async def test(app: App) -> None:
-        said = await request(
-            app, "POST", "/api/flows/", b"{}", headers={"content-length": "1001"}
-        )
+        said = await request(app, "POST", "/api/flows/", b"{}", headers={"content-length": "1001"})
         assert said.status == 413
         assert said.headers["connection"] == "close"
         unsaid = await request(app, "POST", "/api/flows/", pieces=[b" " * 600, b" " * 600, b"{}"])
@@ -257,9 +257,7 @@ def test_answers_from_500_bytes_are_compressed_for_who_accepts_it():
         for number in range(5):
             await request(app, "POST", "/api/flows/", {"name": f"flow-{number}"})
         plain = await request(app, "POST", "/api/flows/filter")
-        small = await request(
-            app, "POST", "/api/flows/count", headers={"accept-encoding": "gzip"}
-        )
+        small = await request(app, "POST", "/api/flows/count", headers={"accept-encoding": "gzip"})
         packed = await request(
             app, "POST", "/api/flows/filter", headers={"accept-encoding": "br, gzip"}
         )
@@ -378,8 +376,8 @@ def test_503_while_the_database_is_away():
         async def away(*arguments: Any, **keywords: Any) -> Any:
             raise ServiceUnavailable("the database is locked")
 
-        app.edge.store.read = away  # type: ignore[method-assign]
-        app.edge.store.write = away  # type: ignore[method-assign]
+        app.edge.store.read = away
+        app.edge.store.write = away
         reply = await request(app, "POST", "/api/flows/", {"name": "f"})
         assert (reply.status, reply.json) == (503, {"exception_message": "Service Unavailable"})
         ready = await request(app, "GET", "/api/ready")
@@ -404,10 +402,10 @@ def test_a_bug_is_a_500_that_says_nothing_and_is_logged(caplog: pytest.LogCaptur
         async def broken(*arguments: Any, **keywords: Any) -> Any:
             raise KeyError("hunter2")
 
-        original, app.edge.store.read = app.edge.store.read, broken  # type: ignore[method-assign]
+        original, app.edge.store.read = app.edge.store.read, broken
         reply = await request(app, "POST", "/api/flows/count")
         assert (reply.status, reply.json) == (500, {"exception_message": "Internal Server Error"})
-        app.edge.store.read = original  # type: ignore[method-assign]
+        app.edge.store.read = original
         assert (await request(app, "POST", "/api/flows/count")).json == 0
 
     with caplog.at_level(logging.ERROR):

@@ -10,7 +10,7 @@ from penstock.server.api.edge import Edge
 from penstock.server.api.ws.events_in import events_in
 from penstock.server.api.ws.events_out import events_out
 from penstock.server.api.ws.logs_out import logs_out
-from penstock.server.api.ws.socket import BROKEN, Gone, Socket
+from penstock.server.api.ws.socket import BROKEN, RESTART, Gone, Socket
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -28,6 +28,7 @@ class Sockets:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
+        self._open: set[asyncio.Task[None]] = set()
 
     async def __call__(
         self, scope: Mapping[str, Any], path: str | None, receive: Receive, send: Send
@@ -38,14 +39,40 @@ class Sockets:
         if endpoint is None:
             await socket.refuse()
             return
+        serving = asyncio.create_task(self._serve(endpoint, socket, path), name=f"socket-{path}")
+        self._open.add(serving)
+        try:
+            await asyncio.wait((serving,))
+        finally:
+            serving.cancel()
+            self._open.discard(serving)
+
+    async def close(self) -> None:
+        """Close every open socket with 1012, so that clients connect again elsewhere or later.
+
+        What a client has no answer for yet, it sends again.
+        """
+        serving = list(self._open)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _serve(self, endpoint: Endpoint, socket: Socket, path: str | None) -> None:
         try:
             await endpoint(socket, self._edge)
-        except (Gone, asyncio.CancelledError):
+        except Gone:
             return
+        except asyncio.CancelledError:
+            await _close(socket, RESTART, "The server stops")
+            raise
         except Exception:
             # The socket edge is a supervision point: one broken socket must not end the server.
             logger.exception("the socket %s failed", path)
-            try:
-                await socket.close(BROKEN, "Internal Server Error")
-            except Gone:
-                return
+            await _close(socket, BROKEN, "Internal Server Error")
+
+
+async def _close(socket: Socket, code: int, reason: str) -> None:
+    try:
+        await socket.close(code, reason)
+    except Gone:
+        return

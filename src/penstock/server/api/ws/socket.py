@@ -18,6 +18,7 @@ POLICY = 1008
 PROTOCOL = 1002
 TRY_LATER = 1013
 BROKEN = 1011
+RESTART = 1012
 MAXIMUM_REASON = 123
 """Bytes of a close reason that fit into a close frame."""
 
