@@ -1,6 +1,5 @@
 """`penstock flow-run`: look at flow runs and control them."""
 
-import time
 from uuid import UUID
 
 import click
@@ -160,7 +159,8 @@ def cancel(id: UUID) -> None:
             body=SetStateBody(state=StateCreate(type=StateType.CANCELLING)),
         )
     if result.status is not SetStateStatus.ACCEPT and not _is_cancelled(result):
-        raise Failure(f"the flow run {id} cannot be cancelled: {_reason(result)}")
+        why = getattr(result.details, "reason", None) or "the server gave no reason"
+        raise Failure(f"the flow run {id} cannot be cancelled: {why}")
     click.echo(f"Cancellation of the flow run {id} is under way.")
     click.echo(f"Follow it with `penstock flow-run watch {id}`.")
 
@@ -168,10 +168,6 @@ def cancel(id: UUID) -> None:
 def _is_cancelled(result: object) -> bool:
     state = getattr(result, "state", None)
     return state is not None and state.type is StateType.CANCELLED
-
-
-def _reason(result: object) -> str:
-    return getattr(getattr(result, "details", None), "reason", None) or "the server gave no reason"
 
 
 @flow_run.command()
@@ -189,10 +185,14 @@ def delete(ctx: click.Context, id: UUID, yes: bool) -> None:
 
 @flow_run.command()
 @argument("id_or_name")
-def retry(id_or_name: str) -> None:
-    """Have a finished flow run of a deployment run again, under the same id.
+@click.option(
+    "--entrypoint", "-e", help="Where the flow is, as path/to/file.py:flow; runs it here."
+)
+def retry(id_or_name: str, entrypoint: str | None) -> None:
+    """Run a finished flow run again, under the same id.
 
-    A run without deployment has no worker that would pick it up: call its flow again instead.
+    A run of a deployment is left to a worker, unless --entrypoint says where to find its flow;
+    any other run needs --entrypoint. Run here, it ends with status 0 when it completed, else 1.
     """
     with api() as client:
         run = _run_by_id_or_name(client, id_or_name)
@@ -201,22 +201,22 @@ def retry(id_or_name: str) -> None:
                 f"the flow run {run.id} is {run.state_name or 'not started'}, and only finished "
                 "runs can be retried; wait for it or cancel it"
             )
-        if run.deployment_id is None:
+        if entrypoint is None and run.deployment_id is None:
             raise Failure(
                 f"the flow run {run.id} belongs to no deployment, so no worker would run it; "
-                "call the flow again"
+                "say with --entrypoint path/to/file.py:flow where its flow is"
             )
-        state = StateCreate(
-            type=StateType.SCHEDULED,
-            name="AwaitingRetry",
-            message=f"Retry asked for on the command line at {time.strftime('%H:%M:%S')}",
-        )
-        result = client.call(
-            "set_flow_run_state", run.id, body=SetStateBody(state=state, force=True)
-        )
-    if result.status is not SetStateStatus.ACCEPT:
-        raise Failure(f"the flow run {run.id} cannot be retried: {_reason(result)}")
-    click.echo(f"The flow run {run.name!r} ({run.id}) is scheduled to run again.")
+        # Loading flows and the engine takes a while and only this command needs it.
+        from penstock.cli.retrying import run_here, schedule_again
+
+        if entrypoint is None:
+            schedule_again(client, run)
+            click.echo(f"The flow run {run.name!r} ({run.id}) is scheduled to run again.")
+            return
+        state = run_here(client, run, entrypoint)
+    click.echo(f"The flow run {run.name!r} ({run.id}) is {state.name}.")
+    if not state.is_completed():
+        raise click.exceptions.Exit(1)
 
 
 def _run_by_id_or_name(client: object, key: str) -> FlowRun:

@@ -45,7 +45,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Aborted.", err=True)
         status = 130
-    except PenstockException as error:
+    except (PenstockException, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)

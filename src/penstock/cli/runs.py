@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
+from msgspec import Struct, structs
 
+from penstock.base import json
 from penstock.cli.output import STATE_COLOURS, Failure, ago, console, print_json
 from penstock.client import get_client
 from penstock.schemas.errors import ObjectNotFound
 from penstock.schemas.logs import LogFilter, LogsFilterPage, LogSort
-from penstock.schemas.states import StateType
+from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
 
 PAGE = 200
@@ -82,11 +85,32 @@ def _open_page(page: str) -> None:
 
 
 def _print_fields(run: Any) -> None:
-    for name in run.__struct_fields__:
-        value = getattr(run, name)
-        if value in (None, "", [], {}) or name.startswith("estimated"):
+    for field in structs.fields(run):
+        value = getattr(run, field.name)
+        if (
+            value in (None, "", [], {})
+            or value == field.default
+            or field.name.startswith("estimated")
+        ):
             continue
-        click.echo(f"{name + ':':<22} {value}")
+        text = _text(value)
+        if text != "{}":
+            click.echo(f"{field.name + ':':<22} {text}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, State):
+        return repr(value)
+    if isinstance(value, Struct):
+        given = {
+            field.name: inner
+            for field in structs.fields(value)
+            if (inner := getattr(value, field.name)) not in (None, field.default)
+        }
+        return json.text(given)
+    return json.text(value) if isinstance(value, dict | list) else str(value)
 
 
 def print_logs(
