@@ -197,6 +197,7 @@ def _row_after(row: Row, body: FlowRunCreate, state: State) -> Row:
         "state_data": state.data,
         "empirical_policy": after.policy,
         "run_count": after.run_count,
+        "total_run_time": after.total_run_time,
         "start_time": after.start_time,
         "end_time": after.end_time,
         "expected_start_time": after.expected_start_time,

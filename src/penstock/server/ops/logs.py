@@ -82,7 +82,13 @@ def log_csv_page(
     if after is None:
         writer.writerow(CSV_HEADER)
     writer.writerows(
-        (row["timestamp"], row["level"], row["flow_run_id"], row["task_run_id"], row["message"])
+        (
+            row["timestamp"].isoformat(),
+            row["level"],
+            row["flow_run_id"],
+            row["task_run_id"],
+            row["message"],
+        )
         for row in rows
     )
     following = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == CSV_PAGE else None

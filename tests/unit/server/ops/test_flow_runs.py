@@ -1,6 +1,7 @@
 """Single flow runs: made once, changed by what is given, deleted with all that is theirs."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -91,6 +92,19 @@ def test_creation_is_repeatable_by_idempotency_key(world: World) -> None:
     assert wire(again.value)["parameters"] == {"x": 1}
     elsewhere = FlowRunCreate(flow_id=UUID(world.flow("b")), idempotency_key="k")
     assert world.write(flow_runs.create_flow_run, body=elsewhere).created
+
+
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_repetitions_at_the_same_time_make_one_run(world: World, by: str) -> None:
+    same = {"id": uuid4()} if by == "id" else {"idempotency_key": "k"}
+    run = FlowRunCreate(flow_id=UUID(int=0), **same)
+    body = FlowRunBegin(flow=FlowCreate(name="etl"), run=run)
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(world.write, flow_runs.begin_flow_run, body=body) for _ in range(16)]
+        answers = [wire(call.result()) for call in calls]
+    assert len({answer["id"] for answer in answers}) == 1
+    assert {answer["state"]["type"] for answer in answers} == {"PENDING"}
+    assert world.events("prefect.flow") == ["prefect.flow.created", "prefect.flow-run.Pending"]
 
 
 def test_creation_is_refused(world: World) -> None:
