@@ -91,7 +91,8 @@ async def bulk(store: Store, batch: int, batches: int) -> None:
         await store.write(many_events, batch)
     took, used, rows = time.monotonic() - begun, cpu() - spent, batch * batches
     print(
-        f"  events in batches of {batch}: {rows / took:8.0f}/s, {used / rows * 1e6:6.1f} µs CPU each"
+        f"  events in batches of {batch}: {rows / took:8.0f}/s,"
+        f" {used / rows * 1e6:6.1f} µs CPU each"
     )
 
 
