@@ -104,7 +104,7 @@ def test_the_api_version_of_the_caller(version: str, status: int):
 @pytest.mark.parametrize(
     ("agent", "version"),
     [
-        ("curl/8", "0.1.0"),
+        ("curl/8", "3.7.4"),
         ("penstock/0.1.0 (API 0.8.4)", "0.1.0"),
         ("prefect/3.7.4 (API 0.8.4)", "3.7.4"),
         ("prefect/3.0.0 (API 0.8.4)", "3.7.4"),
