@@ -323,8 +323,10 @@ def test_without_an_address_the_embedded_server_answers(tmp_path: Path) -> None:
 
 
 def test_json_is_never_coloured_or_wrapped(cli: Cli, flows: Path) -> None:
-    for environ in ({"FORCE_COLOR": "1"}, {"COLUMNS": "20"}):
-        out = cli("flow-run", "ls", "-o", "json", **environ).out
+    for out in (
+        cli("flow-run", "ls", "-o", "json", FORCE_COLOR="1").out,
+        cli("flow-run", "ls", "-o", "json", COLUMNS="20").out,
+    ):
         assert "\x1b" not in out
         json.loads(out)
-        assert "\x1b" not in cli("flow-run", "ls", NO_COLOR="1", **environ).out
+    assert "\x1b" not in cli("flow-run", "ls", FORCE_COLOR="1", NO_COLOR="1").out
