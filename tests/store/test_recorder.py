@@ -122,6 +122,13 @@ def test_any_number_of_events_costs_four_statements(store: Store) -> None:
         assert store.statistics.statements - before == 4
 
 
+def test_a_time_without_offset_is_utc(store: Store) -> None:
+    id = str(uuid7())
+    event = replace(a_run(id)[0], occurred=datetime(2026, 2, 1))
+    store.write_sync(record, [event])
+    assert task_run(store, id)["state_timestamp"] == at(0)
+
+
 def test_other_events_cost_nothing(store: Store) -> None:
     id = str(uuid7())
     reported = a_run(id)[0]

@@ -19,7 +19,7 @@ from tests.store.run_rows import (
 from penstock.base import json
 from penstock.base.clock import ManualClock
 from penstock.base.ids import uuid7
-from penstock.schemas.errors import ObjectConflict, ObjectMissing
+from penstock.schemas.errors import ObjectConflict, ObjectMissing, ServiceUnavailable
 from penstock.schemas.flow_runs import FlowRunPolicy
 from penstock.schemas.states import (
     OrchestrationResult,
@@ -34,8 +34,10 @@ from penstock.schemas.states import (
     StateWaitDetails,
 )
 from penstock.schemas.task_runs import TaskRunPolicy
+from penstock.server.domain.orchestration.facts import RunKind
 from penstock.server.ops.context import Context, Limits, Made
 from penstock.server.ops.transition import (
+    _Transition,
     apply_initial_state,
     force_state,
     mark_late,
@@ -432,6 +434,28 @@ def test_the_first_state_of_a_run_is_applied_with_its_event(runs: Runs) -> None:
     assert runs.row(id)["version"] == 1
     (event,) = runs.events()
     assert event["event"] == "prefect.flow-run.Pending" and event["follows"] is None
+
+
+def test_a_run_that_changed_behind_the_lock_is_not_overwritten(runs: Runs) -> None:
+    id = runs.flow_run()
+
+    def change(tx: Tx) -> None:
+        row = tx.one("transition.flow_run", id=id, proposal_id=None)
+        assert row is not None
+        tx.fetch("UPDATE flow_run SET version = version + 1 WHERE id = ? RETURNING id", [id])
+        _Transition(
+            tx,
+            CONTEXT,
+            RunKind.FLOW_RUN,
+            row,
+            StateCreate(type=RUNNING),
+            force=False,
+            policy=None,
+        ).made()
+
+    with pytest.raises(ServiceUnavailable, match="was changed meanwhile"):
+        runs.store.write_sync(change)
+    assert runs.states(id) == [] and runs.row(id)["version"] == 0
 
 
 def test_a_run_is_marked_late_only_while_it_is_scheduled(runs: Runs) -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from penstock.base import json
 from penstock.base.ids import uuid7
-from penstock.schemas.errors import ObjectConflict, ObjectMissing, ServiceUnavailable
+from penstock.schemas.errors import ObjectMissing, ServiceUnavailable
 from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
 from penstock.schemas.states import (
     OrchestrationResult,
@@ -99,9 +99,7 @@ def apply_initial_state(
     An automatically scheduled run gets no event: nobody asked for it.
     """
     result = force_state(tx, context, kind, str(run_row["id"]), state)
-    if result.state is None:
-        reason = getattr(result.details, "reason", None)
-        raise ObjectConflict(f"a new run cannot start as {state.type.value}: {reason}")
+    assert result.state is not None, "no rule of a forced change refuses a first state"
     return result.state
 
 

@@ -24,10 +24,8 @@ PAUSE_TIMER = "pause-expiry"
 CANCELLING_TIMER = "cancelling-timeout"
 
 
-def changed(run: Run, change: Change | None) -> Run:
+def changed(run: Run, change: Change) -> Run:
     """`run` with the set fields of `change`."""
-    if change is None:
-        return run
     fields: dict[str, Any] = {}
     if change.run_count is not UNSET:
         fields["run_count"] = change.run_count
@@ -87,8 +85,6 @@ def timers(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
 
     Leaving a state clears its timer, entering one sets it, so a second pause gets its own time.
     """
-    if facts.run.kind is RunKind.TASK_RUN:
-        return ()
     writes: list[Write] = []
     timeout = placed.details.pause_timeout if placed.type is StateType.PAUSED else None
     if timeout is not None:

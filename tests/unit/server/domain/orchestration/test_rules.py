@@ -400,6 +400,11 @@ def test_a_queued_run_waits_for_a_slot() -> None:
     assert decision.writes == (EmitStateChange(),)
 
 
+def test_a_deployment_without_a_limit_holds_nobody_up() -> None:
+    decision = decided(CORE_FLOW, SCHEDULED, PENDING, deployment=Deployment(id=OTHER))
+    assert decision.status is SetStateStatus.ACCEPT and decision.writes == (EmitStateChange(),)
+
+
 @pytest.mark.parametrize("end", [SCHEDULED, COMPLETED, FAILED, CANCELLED])
 @pytest.mark.parametrize("start", [PENDING, RUNNING, CANCELLING])
 @pytest.mark.parametrize("lease", [None, LEASE])
