@@ -42,6 +42,8 @@ from penstock.server.ops.context import Context, Made, RequestInfo
 
 logger = logging.getLogger("penstock.server.api")
 
+DRAINED_PIECES = 4_000
+"""Pieces (of up to 64 KiB) of a refused body that are read before the connection is closed."""
 OLDEST_API_VERSION = (0, 8, 0)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CLIENT = re.compile(r"(?:prefect|penstock)/(\d+(?:\.\d+)*)")
@@ -282,6 +284,7 @@ class Adapter:
         """The whole body. Raises `BodyTooLarge` as soon as it is known to exceed the limit."""
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._maximum:
+            await self._drain(receive)
             raise self._too_large()
         message: Message = await receive()
         if message["type"] == "http.disconnect":
@@ -300,9 +303,20 @@ class Adapter:
             piece = message.get("body", b"")
             size += len(piece)
             if size > self._maximum:
+                await self._drain(receive)
                 raise self._too_large()
             pieces.append(piece)
         return b"".join(pieces)
+
+    async def _drain(self, receive: Receive) -> None:
+        """Read on without keeping anything, within bounds.
+
+        A caller that is still sending when the connection closes loses the answer.
+        """
+        for _ in range(DRAINED_PIECES):
+            message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body"):
+                return
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(

@@ -105,13 +105,14 @@ def test_the_api_version_of_the_caller(version: str, status: int):
     ("agent", "version"),
     [
         ("curl/8", "3.7.4"),
+        ("", "3.7.4"),
         ("penstock/0.1.0 (API 0.8.4)", "0.1.0"),
         ("prefect/3.7.4 (API 0.8.4)", "3.7.4"),
         ("prefect/3.0.0 (API 0.8.4)", "3.7.4"),
         ("prefect/3.9.1 (API 0.8.4)", "3.9.1"),
         ("prefect/3.10.0.dev2+abc (API 0.8.4)", "3.10.0.dev2+abc"),
         ("prefect/4.0.0 (API 0.8.4)", "3.7.4"),
-        ("prefect/three", "0.1.0"),
+        ("prefect/three", "3.7.4"),
     ],
 )
 def test_the_version_a_client_is_told(agent: str, version: str):
