@@ -141,6 +141,7 @@ def test_a_socket_without_credentials_is_refused_before_it_opens(tmp_path: Path)
             call(server.api, "/version", method="GET")
         assert unauthorized.value.code == 401
         assert "www-authenticate" not in unauthorized.value.headers
+        unauthorized.value.close()
 
 
 def test_an_oversized_body_is_refused_and_the_server_goes_on(tmp_path: Path):
@@ -148,7 +149,8 @@ def test_an_oversized_body_is_refused_and_the_server_goes_on(tmp_path: Path):
         host, _, port = server.api.split("/")[2].partition(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:
             raw.sendall(
-                b"POST /api/flows/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"POST /api/flows/ HTTP/1.1\r\nHost: localhost\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
             )
             answer = b""
             for _ in range(50):
@@ -173,6 +175,7 @@ def test_other_names_for_this_machine_are_not_answered(tmp_path: Path):
                 with pytest.raises(urllib.error.HTTPError) as refused:
                     urllib.request.urlopen(request, timeout=10)
                 assert refused.value.code == status
+                refused.value.close()
 
 
 def test_a_database_that_cannot_be_opened_ends_the_start_with_its_reason(tmp_path: Path):
