@@ -1,17 +1,20 @@
 """Deleting runs with everything that belongs to them.
 
-States, inputs and task runs go by cascade; timers and log records are not bound by a foreign key
+States, inputs and task runs go by cascade. Timers and log records are not bound by a foreign key
 and are deleted here. A subflow run outlives the task run that stood for it and loses its parent.
 """
 
 from uuid import UUID
 
 from penstock.schemas.events import RESOURCE_ID, RESOURCE_ROLE, Resource
+from penstock.server.domain.orchestration.transforms import CANCELLING_TIMER, PAUSE_TIMER
 from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context
 from penstock.server.store.transaction import Row, Tx
 
 CASCADE_BATCH = 500
+RUN_TIMERS = (PAUSE_TIMER, CANCELLING_TIMER)
+"""Kinds of timers whose key is a flow run's id; task runs have none."""
 
 
 def delete_flow_run_row(
@@ -19,7 +22,8 @@ def delete_flow_run_row(
 ) -> None:
     """Delete the flow run in `row`; `caused_by` is the event of the deletion it is part of."""
     id = row["id"]
-    tx.run("flow_run.delete_timers", id=id)
+    for kind in RUN_TIMERS:
+        tx.run("timer.delete", kind=kind, key=id)
     tx.run("flow_run.orphan_children", id=id)
     tx.run("log.delete_of_flow_run", id=id)
     tx.run("flow_run.delete", id=id)
@@ -49,7 +53,6 @@ def delete_flow_runs_of(tx: Tx, context: Context, flow_id: str, *, caused_by: UU
 def delete_task_run_row(tx: Tx, context: Context, row: Row) -> None:
     """Delete the task run in `row`."""
     id = row["id"]
-    tx.run("task_run.delete_timers", id=id)
     tx.run("flow_run.orphan_children_of_task_run", id=id)
     tx.run("log.delete_of_task_run", id=id)
     tx.run("task_run.delete", id=id)

@@ -122,10 +122,17 @@ def _labels(resource: str, wanted: Specification | None, dialect: Dialect) -> It
             )
 
 
+def _indexed(ids: list[str], dialect: Dialect) -> Part:
+    """The event has one of these ids in some role, as the narrow index of resources tells."""
+    wanted = among("resource_id", ids, dialect)
+    return Part(f"event.seq IN (SELECT seq FROM event_resource WHERE {wanted.sql})", wanted.params)
+
+
 def _primary(given: EventResourceFilter | EventAnyResourceFilter, dialect: Dialect) -> Part:
     """Conditions on the resource the event is about."""
     parts = []
     if given.id:
+        parts.append(_indexed(given.id, dialect))
         parts.append(among("event.resource_id", given.id, dialect))
     if given.id_prefix:
         parts.append(begins_with("event.resource_id", given.id_prefix))
@@ -173,7 +180,11 @@ def _related(given: EventRelatedFilter, dialect: Dialect) -> Part:
             )
         )
     parts.extend(_labels("related.value", given.labels, dialect))
-    return _some_related(parts, dialect) if parts else joined(())
+    if not parts:
+        return joined(())
+    named = [id for id, _ in given.resources_in_roles or ()]
+    indexed = [_indexed(ids, dialect) for ids in (given.id, named) if ids]
+    return joined([*indexed, _some_related(parts, dialect)])
 
 
 def _any_resource(given: EventAnyResourceFilter, dialect: Dialect) -> Part:
@@ -190,17 +201,7 @@ def _any_resource(given: EventAnyResourceFilter, dialect: Dialect) -> Part:
     found = joined([primary, _some_related(parts, dialect)], Operator.OR)
     if not given.id:
         return found
-    # Everything with one of these ids in any role is found in the narrow index of resources.
-    indexed = among("resource_id", given.id, dialect)
-    return joined(
-        [
-            Part(
-                f"event.seq IN (SELECT seq FROM event_resource WHERE {indexed.sql})",
-                indexed.params,
-            ),
-            found,
-        ]
-    )
+    return joined([_indexed(given.id, dialect), found])
 
 
 # --- text ----------------------------------------------------------------------------------------

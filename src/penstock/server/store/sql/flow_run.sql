@@ -67,7 +67,3 @@ FROM task_run AS t
 JOIN flow_run AS r ON r.parent_task_run_id = t.id
 JOIN flow AS f ON f.id = r.flow_id
 WHERE t.flow_run_id = :id;
-
--- name: flow_run.delete_timers
-DELETE FROM timer
-WHERE key = :id OR key IN (SELECT id FROM task_run WHERE flow_run_id = :id);

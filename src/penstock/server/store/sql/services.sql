@@ -17,16 +17,17 @@ LIMIT :limit;
 
 -- name: flow_run.of_cancelled_parents
 -- Subflow runs that go on although the run that called them was cancelled. Those that are being
--- cancelled by a worker already (they have a deployment) are left to it.
+-- cancelled by a worker already (they have a deployment) are left to it. CROSS JOIN, because
+-- SQLite keeps its order: from the few runs that have not ended to the many that were cancelled.
 SELECT r.id
 FROM flow_run AS r
-JOIN task_run AS t ON t.id = r.parent_task_run_id
-JOIN flow_run AS parent ON parent.id = t.flow_run_id
-WHERE parent.state_type = 'CANCELLED'
-    AND (r.state_type IS NULL
-        OR r.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED')
-        OR (r.state_type = 'CANCELLING' AND r.deployment_id IS NULL))
+CROSS JOIN task_run AS t
+CROSS JOIN flow_run AS parent
+WHERE r.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
+    AND (r.state_type <> 'CANCELLING' OR r.deployment_id IS NULL)
     AND r.id > :after
+    AND t.id = r.parent_task_run_id
+    AND parent.id = t.flow_run_id AND parent.state_type = 'CANCELLED'
 ORDER BY r.id
 LIMIT :limit;
 
@@ -38,21 +39,26 @@ JOIN flow_run AS parent ON parent.id = t.flow_run_id
 WHERE r.id = :id;
 
 -- name: flow_run.expired
+-- Read along the primary key, so that all pages together read the table once; the expression
+-- keeps SQLite from the index of parents, which would read it once for each page.
 SELECT id
 FROM flow_run
-WHERE state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
-    AND end_time < :before AND parent_task_run_id IS NULL AND id > :after
+WHERE id > :after
+    AND coalesce(state_type, '') IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    AND end_time < :before
+    AND coalesce(parent_task_run_id, '') = ''
 ORDER BY id
 LIMIT :limit;
 
 -- name: task_run.of_cancelled_flow_runs
+-- CROSS JOIN, because SQLite keeps its order: from the few task runs that have not ended to the
+-- many flow runs that were cancelled.
 SELECT t.id
 FROM task_run AS t
-JOIN flow_run AS r ON r.id = t.flow_run_id
-WHERE r.state_type = 'CANCELLED'
-    AND (t.state_type IS NULL
-        OR t.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING'))
+CROSS JOIN flow_run AS r
+WHERE t.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
     AND t.id > :after
+    AND r.id = t.flow_run_id AND r.state_type = 'CANCELLED'
 ORDER BY t.id
 LIMIT :limit;
 

@@ -39,9 +39,6 @@ UPDATE task_run SET name = :name, updated = :now WHERE id = :id;
 -- name: task_run.delete
 DELETE FROM task_run WHERE id = :id;
 
--- name: task_run.delete_timers
-DELETE FROM timer WHERE key = :id;
-
 -- name: task_run.states
 SELECT * FROM task_run_state WHERE task_run_id = :id ORDER BY timestamp, id;
 
