@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -96,7 +97,7 @@ def test_creation_is_repeatable_by_idempotency_key(world: World) -> None:
 
 @pytest.mark.parametrize("by", ["id", "key"])
 def test_repetitions_at_the_same_time_make_one_run(world: World, by: str) -> None:
-    same = {"id": uuid4()} if by == "id" else {"idempotency_key": "k"}
+    same: dict[str, Any] = {"id": uuid4()} if by == "id" else {"idempotency_key": "k"}
     run = FlowRunCreate(flow_id=UUID(int=0), **same)
     body = FlowRunBegin(flow=FlowCreate(name="etl"), run=run)
     with ThreadPoolExecutor(8) as pool:
