@@ -28,14 +28,9 @@ def postgres_reachable() -> bool:
     return _reachable()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(
-    request: pytest.FixtureRequest, tmp_path: Path, postgres_reachable: bool
-) -> Iterator[str]:
-    """The URL of an empty database that is gone after the test."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
+@pytest.fixture
+def postgres_url(postgres_reachable: bool) -> Iterator[str]:
+    """The URL of an empty schema in PostgreSQL that is gone after the test."""
     if not postgres_reachable:
         pytest.skip("2026-11-25: no PostgreSQL server answers at PENSTOCK_TEST_POSTGRES")
     schema = f"store_{uuid4().hex}"
@@ -43,9 +38,17 @@ def database_url(
         connection.execute(f"CREATE SCHEMA {schema}".encode())
         try:
             separator = "&" if "?" in POSTGRES else "?"
-            yield f"{POSTGRES}{separator}search_path={schema}"
+            yield f"{POSTGRES}{separator}options=-c%20search_path%3D{schema}"
         finally:
             connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database that is gone after the test."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture

@@ -231,7 +231,7 @@ class Colour(StrEnum):
     RED = "red"
 
 
-class Paint(Entity):
+class Paint(Entity, frozen=True):
     colour: Colour
     at: datetime
 

@@ -31,8 +31,9 @@ WRITERS = 8
 READERS = 4
 ATTEMPTS = 3
 """Times an operation is run when the database asks for a repeat."""
-MIGRATION_LOCK = 0x50454E53544F434B
-"""Key of the advisory lock held while the schema changes (the ASCII codes of PENSTOCK)."""
+MIGRATION_LOCK = 0x50454E53
+"""Key of the advisory lock held while the schema changes (the ASCII codes of PENS)."""
+_LOCK_KEY = f"{MIGRATION_LOCK}, hashtext(current_schema())"
 
 _BEGIN_WRITE = b"BEGIN"
 _BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -284,8 +285,11 @@ class _AdvisoryLock:
         self._connection = connection
 
     def __enter__(self) -> None:
-        self._connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        # Another process may need longer than the usual time limit for its migration.
+        self._connection.execute("SET lock_timeout = 0")
+        self._connection.execute(f"SELECT pg_advisory_lock({_LOCK_KEY})".encode())
+        self._connection.execute("RESET lock_timeout")
 
     def __exit__(self, *exc_info: object) -> None:
         if not self._connection.closed:
-            self._connection.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+            self._connection.execute(f"SELECT pg_advisory_unlock({_LOCK_KEY})".encode())
