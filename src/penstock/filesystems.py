@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from penstock.base.dual import Blocking, Call, Invoke, Step, Steps, coroutine, dual
+from penstock.base.dual import Blocking, Invoke, Step, Steps, dual
 from penstock.base.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -204,13 +204,24 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
 class NullFileSystem:
     """A storage that keeps nothing: writes are dropped and reads give None."""
 
-    def _nothing(self, *args: Any, **kwargs: Any) -> Steps[None]:
-        yield from ()
+    async def read_path(self, path: str) -> None:
+        return None
 
-    read_path = aread_path = coroutine(_nothing)
-    write_path = awrite_path = coroutine(_nothing)
-    get_directory = aget_directory = coroutine(_nothing)
-    put_directory = aput_directory = coroutine(_nothing)
+    async def write_path(self, path: str, content: bytes) -> None:
+        return None
+
+    async def get_directory(
+        self, from_path: str | None = None, local_path: str | None = None
+    ) -> None:
+        return None
+
+    async def put_directory(
+        self,
+        local_path: str | None = None,
+        to_path: str | None = None,
+        ignore_file: str | None = None,
+    ) -> None:
+        return None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NullFileSystem)
@@ -237,8 +248,6 @@ def _step(storage: Any, name: str, *args: Any) -> Step:
     awaited = getattr(storage, f"a{name}", None)
     if awaited is None:
         return Invoke(method, *args)
-    if hasattr(method, "aio"):
-        return Call(method, awaited, *args)
     return _Either(method, awaited, args)
 
 

@@ -45,6 +45,7 @@ from penstock.result_records import (
 from penstock.schemas.errors import ConfigurationError, MissingResult
 from penstock.serializers import Serializer, resolve_serializer
 from penstock.settings import get_current_settings
+from penstock.steps import Request
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,6 +71,7 @@ __all__ = [
     "ResultStorage",
     "ResultStore",
     "aget_default_result_storage",
+    "aget_or_create_default_task_scheduling_storage",
     "aresolve_result_storage",
     "choose_persistence",
     "choose_storage",
@@ -77,6 +79,7 @@ __all__ = [
     "get_default_persist_setting_for_tasks",
     "get_default_result_serializer",
     "get_default_result_storage",
+    "get_or_create_default_task_scheduling_storage",
     "get_result_store",
     "install_storage_loader",
     "resolve_result_storage",
@@ -152,6 +155,7 @@ def get_default_result_serializer() -> Serializer:
 StorageLoader = Callable[[str | UUID], Steps[Any]]
 _loader: StorageLoader | None = None
 _loaded: dict[str | UUID, Any] = {}
+_server_blocks: dict[str, UUID | None] = {}
 
 
 def install_storage_loader(loader: StorageLoader) -> None:
@@ -195,18 +199,49 @@ resolve_result_storage, aresolve_result_storage = dual(_resolve_result_storage)
 
 
 def _get_default_result_storage() -> Steps[Any]:
-    """The storage used where none is given: the block named by the setting, else local files."""
+    """The storage used where none is given: the block named by the setting, else the server's
+    default block, else local files. The server is asked once per process and API, and only when
+    blocks can be loaded."""
     chosen = get_current_settings().results
+    server_block = None
+    if chosen.default_storage_block is None and _loader is not None:
+        server_block = yield from _server_default_block()
     return (
         yield from _resolve_result_storage(
             choose_storage(
-                block_setting=chosen.default_storage_block, local_path=chosen.local_storage_path
+                block_setting=chosen.default_storage_block,
+                server_block_id=server_block,
+                local_path=chosen.local_storage_path,
             )
         )
     )
 
 
+def _server_default_block() -> Steps[UUID | None]:
+    api = str(get_current_settings().api.url)
+    if api not in _server_blocks:
+        answer = yield Request("read_server_default_result_storage")
+        _server_blocks[api] = answer.default_result_storage_block_id
+    return _server_blocks[api]
+
+
+def _get_or_create_default_task_scheduling_storage() -> Steps[Any]:
+    """Where the parameters of background tasks are kept: the block named by the setting, else
+    the local files of results."""
+    chosen = get_current_settings()
+    block = chosen.tasks.scheduling.default_storage_block
+    return (
+        yield from _resolve_result_storage(
+            choose_storage(block_setting=block, local_path=chosen.results.local_storage_path)
+        )
+    )
+
+
 get_default_result_storage, aget_default_result_storage = dual(_get_default_result_storage)
+(
+    get_or_create_default_task_scheduling_storage,
+    aget_or_create_default_task_scheduling_storage,
+) = dual(_get_or_create_default_task_scheduling_storage)
 
 
 class _RecordCache:
@@ -233,6 +268,11 @@ class _RecordCache:
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+def default_cache() -> _RecordCache:
+    """An empty memory of records, of the usual size."""
+    return _RecordCache()
 
 
 class ResultStore:
@@ -266,7 +306,7 @@ class ResultStore:
         self.cache_result_in_memory = cache_result_in_memory
         self._serializer = None if serializer is None else resolve_serializer(serializer)
         self.storage_key_fn = storage_key_fn
-        self.cache = cache if cache is not None else _RecordCache()
+        self.cache = cache if cache is not None else default_cache()
         self._clock = clock
 
     @property

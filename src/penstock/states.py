@@ -497,7 +497,7 @@ def _get_state_result(
             f"The run is in state {state.name!r} and has no result yet; wait for it to finish."
         )
     if not state.is_completed():
-        exception = yield from _get_state_exception(state, retry_result_failure)
+        exception = yield from _exception_of(state, retry_result_failure)
         if raise_on_failure:
             raise exception
         return exception
@@ -509,13 +509,17 @@ def _get_state_result(
     return (yield from _value_of(state.data, retry_result_failure))
 
 
-def _get_state_exception(state: State, retry_result_failure: bool = True) -> Steps[BaseException]:
+def _get_state_exception(state: State) -> Steps[BaseException]:
     """The exception of a failed, crashed or cancelled state.
 
     That is the stored one; `FailedRun`, `CrashedRun` or `CancelledRun` with the state's message
     when none was kept, or when the data is text or a state. Of several states it is the
     exception of the first that failed.
     """
+    return (yield from _exception_of(state, retry=True))
+
+
+def _exception_of(state: State, retry: bool) -> Steps[BaseException]:
     if state.is_failed():
         wrapper: type[Exception] = FailedRun
         default = "Run failed."
@@ -529,7 +533,7 @@ def _get_state_exception(state: State, retry_result_failure: bool = True) -> Ste
         )
     if state.data is None:
         return wrapper(state.message or default)
-    value = yield from _value_of(state.data, retry_result_failure)
+    value = yield from _value_of(state.data, retry)
     if isinstance(value, BaseException):
         return value
     if isinstance(value, str):
@@ -537,12 +541,12 @@ def _get_state_exception(state: State, retry_result_failure: bool = True) -> Ste
     if isinstance(value, State):
         # A completed state inside a failed one has no exception to give.
         if value.is_failed() or value.is_crashed() or value.is_cancelled():
-            return (yield from _get_state_exception(value, retry_result_failure))
+            return (yield from _exception_of(value, retry))
         return wrapper(state.message or default)
     if is_state_iterable(value):
         for inner in value:
             if inner.is_failed() or inner.is_crashed() or inner.is_cancelled():
-                return (yield from _get_state_exception(inner, retry_result_failure))
+                return (yield from _exception_of(inner, retry))
     return wrapper(state.message or default)
 
 

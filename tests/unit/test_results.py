@@ -26,11 +26,13 @@ from penstock.results import (
     get_default_persist_setting_for_tasks,
     get_default_result_serializer,
     get_default_result_storage,
+    get_or_create_default_task_scheduling_storage,
     get_result_store,
     install_storage_loader,
     resolve_result_storage,
     should_persist_result,
 )
+from penstock.schemas.admin import ServerDefaultResultStorage
 from penstock.schemas.errors import ConfigurationError, MissingResult, SerializationError
 from penstock.serializers import JSONSerializer, PickleSerializer
 from penstock.settings import temporary_settings
@@ -178,6 +180,40 @@ def test_a_block_is_loaded_once_through_the_installed_loader(storage, monkeypatc
     assert loads == ["s3/mine", UUID(int=3)]
     with temporary_settings({"PENSTOCK_RESULTS_DEFAULT_STORAGE_BLOCK": "s3/mine"}):
         assert get_default_result_storage() is storage
+    with temporary_settings({"PENSTOCK_TASKS_SCHEDULING_DEFAULT_STORAGE_BLOCK": "s3/mine"}):
+        assert get_or_create_default_task_scheduling_storage() is storage
+
+
+def test_parameters_of_background_tasks_are_kept_with_results_by_default(tmp_path):
+    with temporary_settings({"PENSTOCK_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path)}):
+        assert get_or_create_default_task_scheduling_storage() == LocalFileSystem(tmp_path)
+
+
+@pytest.mark.parametrize("block_id", [UUID(int=3), None])
+def test_the_servers_default_block_is_asked_for_once(block_id, storage, monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "_loader", None)
+    monkeypatch.setattr(results, "_loaded", {})
+    monkeypatch.setattr(results, "_server_blocks", {})
+    asked = []
+
+    def answer(request):
+        asked.append(request.operation)
+        return ServerDefaultResultStorage(default_result_storage_block_id=block_id)
+
+    monkeypatch.setattr(results.Request, "sync", answer)
+    with temporary_settings({"PENSTOCK_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path)}):
+        assert get_default_result_storage() == LocalFileSystem(tmp_path)
+        assert asked == []
+
+        def load(reference):
+            yield from ()
+            return storage
+
+        install_storage_loader(load)
+        expected = storage if block_id else LocalFileSystem(tmp_path)
+        assert get_default_result_storage() == expected
+        assert get_default_result_storage() == expected
+    assert asked == ["read_server_default_result_storage"]
 
 
 # --- records -------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 A lock is a file `<key>.lock` with its holder and expiry as JSON. The files are changed only
 under an exclusive `flock` of the directory's guard file, which the operating system frees when
 its process dies; so two processes never both take a lock, nor one that has just expired.
+
+A lock whose holder names this process (the default holder of a result store does) also says
+which process that is, and is free when that process is dead: a killed run blocks nobody.
 """
 
 import fcntl
@@ -14,11 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.base.lazy import LazyModule
+from penstock.locking.owner import Owner, current_owner, is_dead
 from penstock.locking.protocol import LockManager
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ _LONGEST_NAME = 200
 class _Held(NamedTuple):
     holder: str
     expires: datetime | None
+    owner: Owner | None
 
 
 class FileSystemLockManager(LockManager):
@@ -116,7 +121,10 @@ class FileSystemLockManager(LockManager):
                 expires = (self._clock.now() + timedelta(seconds=hold_timeout)).isoformat()
             path = self._path(key)
             partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            partial.write_text(json.dumps({"key": key, "holder": holder, "expiration": expires}))
+            content: dict[str, Any] = {"key": key, "holder": holder, "expiration": expires}
+            if holder.startswith(f"{os.uname().nodename}:{os.getpid()}:"):
+                content["owner"] = current_owner()
+            partial.write_text(json.dumps(content))
             partial.replace(path)
             return True
 
@@ -126,8 +134,15 @@ class FileSystemLockManager(LockManager):
         except FileNotFoundError:
             return None
         expires = content.get("expiration")
-        held = _Held(content["holder"], datetime.fromisoformat(expires) if expires else None)
-        if held.expires is not None and held.expires.astimezone(UTC) <= self._clock.now():
+        owner = content.get("owner")
+        held = _Held(
+            content["holder"],
+            datetime.fromisoformat(expires).astimezone(UTC) if expires else None,
+            Owner(*owner) if owner else None,
+        )
+        if held.expires is not None and held.expires <= self._clock.now():
+            return None
+        if held.owner is not None and is_dead(held.owner):
             return None
         return held
 

@@ -132,6 +132,13 @@ class State(Entity, weakref=True):
         changes = {"id": uuid7(), "timestamp": utc_now(), "state_details": details, **changes}
         return replace(self, **changes)
 
+    def __str__(self) -> str:
+        """As logs show it: `Completed()`, `Failed('why')`, `Late(type=SCHEDULED)`."""
+        parts = [repr(self.message)] if self.message else []
+        if (self.name or "").lower() != self.type.value.lower():
+            parts.append(f"type={self.type.value}")
+        return f"{self.name}({', '.join(parts)})"
+
     def __repr__(self) -> str:
         message = f", message={self.message!r}" if self.message else ""
         return f"{self.name}(type={self.type.value}{message})"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penstock.base.clock import ManualClock
 from penstock.locking.filesystem import FileSystemLockManager
 from penstock.locking.protocol import LockManager
+from penstock.results import ResultStore
 
 
 @pytest.fixture
@@ -206,3 +207,36 @@ def test_a_process_that_dies_inside_the_guard_blocks_nobody(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert FileSystemLockManager(tmp_path).acquire_lock("k", "a", acquire_timeout=0)
+
+
+KILLED = """
+import os, signal, sys
+from penstock.locking.filesystem import FileSystemLockManager
+from penstock.results import ResultStore
+holder = ResultStore.generate_default_holder() if sys.argv[2] == "default" else sys.argv[2]
+assert FileSystemLockManager(sys.argv[1]).acquire_lock("k", holder)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    locks = FileSystemLockManager(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "default"], check=False)
+    assert (tmp_path / "k.lock").exists()
+    assert not locks.is_locked("k")
+    assert locks.acquire_lock("k", "me", acquire_timeout=0)
+
+
+def test_a_holder_with_a_name_of_its_own_may_outlive_its_process(tmp_path):
+    locks = FileSystemLockManager(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "handed over"], check=False)
+    assert locks.is_lock_holder("k", "handed over")
+    locks.release_lock("k", "handed over")
+
+
+def test_the_lock_of_a_living_process_is_held(tmp_path):
+    locks = FileSystemLockManager(tmp_path)
+    holder = ResultStore.generate_default_holder()
+    locks.acquire_lock("k", holder)
+    assert locks.is_lock_holder("k", holder)
+    assert not locks.acquire_lock("k", "other", acquire_timeout=0)
