@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from penstock.client.embedded import HOST, EmbeddedServer, EmbeddedTransport
 from penstock.client.endpoint import endpoint
@@ -16,7 +14,7 @@ from penstock.client.handshake import (
     SocketRefused,
     check_greeted,
     greeting,
-    socket_options,
+    open_connection,
     socket_url,
 )
 from penstock.client.target import Target
@@ -69,11 +67,7 @@ class NetworkSocket:
 
     def __init__(self, target: Target, url: str, path: str, protocols: Sequence[str]) -> None:
         try:
-            self._connection: ClientConnection = connect(
-                socket_url(url, path),
-                subprotocols=[Subprotocol(name) for name in protocols],
-                **socket_options(target),
-            )
+            self._connection = open_connection(target, socket_url(url, path), protocols)
         except InvalidStatus as error:
             status = error.response.status_code
             if 400 <= status < 500 and status not in (408, 429):

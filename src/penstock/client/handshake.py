@@ -1,9 +1,12 @@
 """How every socket of the API is opened: address, headers, TLS, greeting."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from penstock.base import json
 from penstock.client.target import Target
@@ -23,8 +26,21 @@ def socket_url(url: str, path: str) -> str:
     return urlunsplit((scheme, host, parts.path.rstrip("/") + path, "", ""))
 
 
-def socket_options(target: Target) -> dict[str, Any]:
-    """What a socket client of `websockets` is opened with."""
+def open_connection(
+    target: Target, url: str, protocols: Sequence[str], **options: Any
+) -> ClientConnection:
+    """A connection that the caller closes. Raises what `websockets` and the network raise."""
+    connection = connect(
+        url,
+        subprotocols=[Subprotocol(name) for name in protocols],
+        **_options(target),
+        **options,
+    )
+    # Entered by hand, because it outlives this call; newer releases warn about any other use.
+    return connection.__enter__()
+
+
+def _options(target: Target) -> dict[str, Any]:
     headers = dict(target.headers())
     agent = headers.pop("User-Agent")
     options: dict[str, Any] = {

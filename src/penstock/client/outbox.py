@@ -18,9 +18,11 @@ from penstock.client.closing import Stage, after_fork, at_exit
 
 EXIT_SECONDS = 10.0
 EXIT_SECONDS_IN_TROUBLE = 3.0
+EXIT_SLICE = 0.25
 LONGEST_PAUSE = 10.0
 STOP_SECONDS = 2.0
 IMMEDIATE_ATTEMPTS = 2
+BUGS_ENDURED = 3
 
 Deliver = Callable[[Sequence[bytes]], None]
 Tell = Callable[[str], None]
@@ -165,10 +167,7 @@ class Outbox:
 
     def _live(self) -> None:
         while batch := self._next_batch():
-            try:
-                self._deliver_until_settled(batch)
-            except Exception as error:  # Supervision: the thread outlives any error of a delivery.
-                self._tell(f"{self.name}: {len(batch)} items were dropped: {error!r}")
+            self._deliver_until_settled(batch)
             with self._lock:
                 self._in_flight = []
                 if not self._queue:
@@ -205,24 +204,34 @@ class Outbox:
         )
 
     def _deliver_until_settled(self, batch: list[bytes]) -> None:
+        bugs = 0
         while True:
             try:
                 self._deliver(batch)
             except NotNow as error:
-                self._failed(error)
-                if self._thread is not threading.current_thread():
-                    return
+                self._failed(str(error))
             except Refused as error:
-                self.dropped += len(batch)
-                self._tell(f"{self.name}: {len(batch)} items were refused and are lost: {error}")
+                self._lost(batch, f"were refused and are lost: {error}")
                 return
+            except Exception as error:  # Supervision: the thread outlives any error of a delivery.
+                bugs += 1
+                if bugs > BUGS_ENDURED:
+                    self._lost(batch, f"are lost, because delivering them fails: {error!r}")
+                    return
+                self._failed(repr(error))
             else:
                 if self._failures:
                     self._failures = 0
                     self._tell(f"{self.name}: delivering again")
                 return
+            if self._thread is not threading.current_thread():
+                return
 
-    def _failed(self, error: NotNow) -> None:
+    def _lost(self, batch: list[bytes], how: str) -> None:
+        self.dropped += len(batch)
+        self._tell(f"{self.name}: {len(batch)} items {how}")
+
+    def _failed(self, error: str) -> None:
         self._failures += 1
         if self._failures == IMMEDIATE_ATTEMPTS:
             self._tell(
@@ -249,11 +258,17 @@ _outboxes: "WeakSet[Outbox]" = WeakSet()
 
 
 def _flush_all() -> None:
-    """At the end of the process: wait a bounded time, then name what was not delivered."""
+    """At the end of the process: wait a bounded time, then name what was not delivered.
+
+    The time is shared by all outboxes, and short for one whose other side does not answer.
+    """
+    start = time.monotonic()
     for outbox in list(_outboxes):
-        seconds = EXIT_SECONDS_IN_TROUBLE if outbox.failing else EXIT_SECONDS
-        if outbox.flush(seconds) and (left := outbox.leftovers()):
-            print(f"penstock: not delivered at exit: {left}", file=sys.stderr)  # noqa: T201
+        while outbox.flush(EXIT_SLICE):
+            waited = time.monotonic() - start
+            if waited > (EXIT_SECONDS_IN_TROUBLE if outbox.failing else EXIT_SECONDS):
+                print(f"penstock: not delivered at exit: {outbox.leftovers()}", file=sys.stderr)  # noqa: T201
+                break
 
 
 def _forget_all() -> None:

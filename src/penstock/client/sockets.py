@@ -19,8 +19,7 @@ from websockets.exceptions import (
     InvalidStatus,
     WebSocketException,
 )
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.sync.client import ClientConnection
 
 from penstock.base import json
 from penstock.client.closing import after_fork
@@ -31,7 +30,7 @@ from penstock.client.handshake import (
     SocketRefused,
     check_greeted,
     greeting,
-    socket_options,
+    open_connection,
     socket_url,
 )
 from penstock.client.outbox import Bounds, NotNow, Outbox
@@ -42,8 +41,8 @@ from penstock.settings import get_current_settings
 
 logger = logging.getLogger("penstock.client.events")
 
-ACKNOWLEDGED = Subprotocol("penstock.events.v1")
-PLAIN = Subprotocol("prefect")
+ACKNOWLEDGED = "penstock.events.v1"
+PLAIN = "prefect"
 ACKNOWLEDGE_SECONDS = 30.0
 POLICY_VIOLATION = 1008
 
@@ -99,12 +98,7 @@ class SocketDelivery:
     def _opened(self) -> ClientConnection:
         if self._socket is not None:
             return self._socket
-        socket = connect(
-            self._url,
-            subprotocols=[ACKNOWLEDGED, PLAIN],
-            ping_interval=None,
-            **socket_options(self._target),
-        )
+        socket = open_connection(self._target, self._url, [ACKNOWLEDGED, PLAIN], ping_interval=None)
         try:
             if socket.subprotocol is not None:
                 socket.send(greeting(self._target), text=True)
