@@ -77,12 +77,11 @@ class Flow(Declared, Generic[P, R]):
             self.version = version
         self.description = description if description is not None else description_of(self.fn)
         _ = self.signature  # reserved names are refused when the flow is declared
-        if flow_run_name is not None and not isinstance(flow_run_name, str):
-            if not callable(flow_run_name):
-                raise TypeError(
-                    f"flow_run_name of {self.name!r} is {flow_run_name!r}; give a template or a "
-                    "function that returns text"
-                )
+        if not (flow_run_name is None or isinstance(flow_run_name, str) or callable(flow_run_name)):
+            raise TypeError(
+                f"flow_run_name of {self.name!r} is {flow_run_name!r}; give a template or a "
+                "function that returns text"
+            )
         self.flow_run_name = flow_run_name
         self._take_retries(retries, retry_delay_seconds)
         self.task_runner: TaskRunner[Any] = _task_runner(task_runner)
@@ -143,7 +142,11 @@ class Flow(Declared, Generic[P, R]):
         for name, value in options.items():
             if value is NotSet:
                 continue
-            if name in _NONE_IS_A_VALUE or (name in _FALSY_KEEPS and value) or (name not in _FALSY_KEEPS and value is not None):
+            if (
+                value
+                or name in _NONE_IS_A_VALUE
+                or (value is not None and name not in _FALSY_KEEPS)
+            ):
                 merged[name] = value
         for hook in _HOOKS:
             if not options.get(hook):
@@ -233,12 +236,11 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_storage(name: str, storage: Any) -> Any:
-    if hasattr(storage, "_block_document_id") and storage._block_document_id is None:
-        if hasattr(storage, "save"):
-            raise TypeError(
-                f"the result storage of flow {name!r} is a block that was never saved; save it "
-                "first"
-            )
+    unsaved = getattr(storage, "_block_document_id", "") is None
+    if unsaved and hasattr(storage, "save"):
+        raise TypeError(
+            f"the result storage of flow {name!r} is a block that was never saved; save it first"
+        )
     return storage
 
 

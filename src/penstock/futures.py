@@ -129,7 +129,7 @@ def result_of(state: State, raise_on_failure: bool = True) -> Any:
             raise error
         return error
     # Blocks in coroutines too: a future has no other way to give its result.
-    return get_state_result(state, raise_on_failure, _sync=True)
+    return cast(Any, get_state_result)(state, raise_on_failure, _sync=True)
 
 
 class PenstockFutureList(list[F], Generic[F]):
@@ -191,7 +191,7 @@ def as_completed(futures: Iterable[F], timeout: float | None = None) -> Generato
             while not done:
                 if not arrived.wait(_left(deadline)) and not done:
                     raise TimeoutError(
-                        f"{total - yielded} of {total} futures were not done after {timeout} seconds"
+                        f"{total - yielded} of {total} futures not done after {timeout} seconds"
                     )
             future = done.pop(0)
         yield future

@@ -79,7 +79,7 @@ class TaskRunner(ABC, Generic[F]):
         self._started = True
         return self
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._started = False
 
     def __eq__(self, other: object) -> bool:
@@ -105,6 +105,9 @@ class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
 
     def duplicate(self) -> Self:
         return type(self)(max_workers=self.max_workers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.max_workers,)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -177,15 +180,15 @@ class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
             waiting = list(self._waiting.values())
             self._waiting.clear()
         for job in [*pool.drop_queued(), *waiting]:
-            job.cancel()  # type: ignore[attr-defined]
+            job.cancel()
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         pool = self._pool
         if pool is not None:
             self.cancel_all()
             pool.stop()
             self._pool = None
-        super().__exit__(exc_type, exc_value, traceback)
+        super().__exit__(*exc_info)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ThreadPoolTaskRunner) and other.max_workers == self.max_workers

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from penstock.annotations import NotSet
 from penstock.base.run_context import current_run
@@ -124,12 +124,11 @@ class Task(Declared, Generic[P, R]):
     # --- declaration -----------------------------------------------------------------------------
 
     def _take_name(self, task_run_name: Any) -> None:
-        if task_run_name is not None and not isinstance(task_run_name, str):
-            if not callable(task_run_name):
-                raise TypeError(
-                    f"task_run_name of {self.name!r} is {task_run_name!r}; give a template or a "
-                    "function that returns text"
-                )
+        if not (task_run_name is None or isinstance(task_run_name, str) or callable(task_run_name)):
+            raise TypeError(
+                f"task_run_name of {self.name!r} is {task_run_name!r}; give a template or a "
+                "function that returns text"
+            )
         self.task_run_name = task_run_name
 
     def _take_retries(
@@ -187,7 +186,7 @@ class Task(Declared, Generic[P, R]):
             off = get_current_settings().tasks.default_no_cache
             self.cache_policy = NO_CACHE if off else DEFAULT
         else:
-            self.cache_policy = NO_CACHE if policy is None else policy
+            self.cache_policy = NO_CACHE if policy is None else cast(CachePolicy, policy)
 
     def with_options(self, **options: Any) -> "Task[P, R]":
         """The same function as a task with other options; those left out stay."""

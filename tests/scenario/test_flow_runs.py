@@ -6,6 +6,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from tests.embedded_api import EmbeddedApi, embedded_api
 
 from penstock import flow, get_run_logger, tags, task
 from penstock.annotations import allow_failure, quote
@@ -19,7 +20,6 @@ from penstock.schemas.errors import (
 )
 from penstock.schemas.states import State, StateType
 from penstock.states import Cancelled, Completed, Failed
-from tests.embedded_api import EmbeddedApi, embedded_api
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,10 @@ def test_retries_are_decided_by_the_server_in_both_colours(api: EmbeddedApi) -> 
     async def retried_async() -> str:
         return work()
 
-    for name, call in (("retried", retried), ("retried-async", lambda: asyncio.run(retried_async()))):
+    for name, call in (
+        ("retried", retried),
+        ("retried-async", lambda: asyncio.run(retried_async())),
+    ):
         counts.clear()
         assert call() == "done"
         assert counts == [1, 2, 3]
@@ -170,7 +173,7 @@ def bad() -> None:
         (lambda: (bad.submit(), Cancelled()), StateType.CANCELLED, "1/2"),
         (lambda: {"a": bad.submit()}, StateType.COMPLETED, None),
         (lambda: [bad.submit(), 3], StateType.COMPLETED, None),
-        (lambda: [], StateType.COMPLETED, None),
+        (list, StateType.COMPLETED, None),
         (lambda: bad.submit(), StateType.FAILED, None),
         (lambda: bad(return_state=True) and None, StateType.COMPLETED, None),
         (lambda: quote(bad.submit()) and 1, StateType.COMPLETED, None),
@@ -326,24 +329,22 @@ def test_a_crash_is_forced_and_raised(api: EmbeddedApi) -> None:
 
 
 def test_a_cancelled_coroutine_crashes_its_run(api: EmbeddedApi) -> None:
+    started = asyncio.Event()
+
     @flow(name="cancelled-task")
     async def waiting() -> None:
+        started.set()
         await asyncio.sleep(30)
 
     async def main() -> None:
         running = asyncio.create_task(waiting())
-        while not api_has_running(api):
-            await asyncio.sleep(0.01)
+        await started.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
 
     asyncio.run(main())
     assert api.states(api.flow_run("cancelled-task")) == ["Pending", "Running", "Crashed"]
-
-
-def api_has_running(api: EmbeddedApi) -> bool:
-    return any(run.state_name == "Running" for run in api.flow_runs())
 
 
 def test_subflows_have_a_task_run_in_their_parent(api: EmbeddedApi) -> None:
@@ -357,7 +358,9 @@ def test_subflows_have_a_task_run_in_their_parent(api: EmbeddedApi) -> None:
 
     assert parent() == 6
     parent_run, child_run = api.flow_run("parent"), api.flow_run("child")
-    assert child_run.parameters == {"x": 3} or child_run.parameters == {"x": "<PenstockConcurrentFuture>"}
+    assert child_run.parameters == {"x": 3} or child_run.parameters == {
+        "x": "<PenstockConcurrentFuture>"
+    }
     dummy = api.task_run(child_run.parent_task_run_id)
     assert dummy.flow_run_id == parent_run.id
     assert dummy.name == "child-0"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.embedded_api import EmbeddedApi, embedded_api
 
 from penstock import flow, tags, task, unmapped
 from penstock.annotations import allow_failure, quote
@@ -26,7 +27,6 @@ from penstock.schemas.states import State
 from penstock.states import Failed
 from penstock.task_runners import ThreadPoolTaskRunner
 from penstock.transactions import get_transaction, transaction
-from tests.embedded_api import EmbeddedApi, embedded_api
 
 
 @pytest.fixture(scope="module")
@@ -313,9 +313,7 @@ def test_persisted_results_are_cached_by_their_inputs(api: EmbeddedApi, tmp_path
 
 
 def test_cache_keys_expire(api: EmbeddedApi, tmp_path: Path) -> None:
-    @task(
-        cache_policy=INPUTS, cache_expiration=timedelta(microseconds=1), result_storage=tmp_path
-    )
+    @task(cache_policy=INPUTS, cache_expiration=timedelta(microseconds=1), result_storage=tmp_path)
     def costly(x: int) -> int:
         return x
 
@@ -338,9 +336,7 @@ def test_inputs_that_cannot_be_hashed_only_lose_the_cache(api: EmbeddedApi, tmp_
     assert hashing() == "ran"
 
 
-def test_persisting_without_a_cache_key_writes_the_result(
-    api: EmbeddedApi, tmp_path: Path
-) -> None:
+def test_persisting_without_a_cache_key_writes_the_result(api: EmbeddedApi, tmp_path: Path) -> None:
     from penstock.cache_policies import NO_CACHE
 
     @task(persist_result=True, cache_policy=NO_CACHE, result_storage=tmp_path)

@@ -31,6 +31,8 @@ class FlowRunContext(RunContext):
         self.input_keyset: dict[str, Any] | None = None
         self.requested: str | None = None
         """What was asked from outside: "suspend", "cancel" or nothing."""
+        self.reported = False
+        """Whether events of task runs were sent that the end of the run waits for."""
         self.related_run = ""
         self.related_rest = ""
         if self.flow_run is not None:
@@ -98,8 +100,8 @@ class TaskRunContext(RunContext):
         self.parent = parent
         self.log_prints = log_prints
         self.persist_result = persist_result
-        self.result_store = None
-        self.client = None
+        self.result_store: Any = None
+        self.client: Any = None
         if flow_context is not None:
             self.flow = flow_context.flow
             self.flow_run = flow_context.flow_run
@@ -114,11 +116,11 @@ class TaskRunContext(RunContext):
         return run if isinstance(run, cls) else None
 
     @property
-    def task_run(self) -> TaskRun:  # type: ignore[override]
+    def task_run(self) -> TaskRun:
         return self.record.snapshot
 
     @property
-    def logger(self) -> Any:  # type: ignore[override]
+    def logger(self) -> Any:
         """The logger of the run, made when it is first asked for."""
         logger = self.__dict__.get("_logger")
         if logger is None:

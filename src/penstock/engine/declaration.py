@@ -6,8 +6,9 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from functools import cached_property, partial, update_wrapper
-from types import MethodType
-from typing import Any, Self
+from pathlib import Path
+from types import CodeType, MethodType
+from typing import Any, Self, cast
 
 from penstock.engine.params import Signature
 
@@ -43,7 +44,7 @@ class Declared:
         self.isgenerator = bool(flags & (CO_GENERATOR | CO_ASYNC_GENERATOR))
         self.isstaticmethod = isinstance(fn, staticmethod)
         self.isclassmethod = isinstance(fn, classmethod)
-        update_wrapper(self, plain)
+        update_wrapper(cast(Any, self), plain)
 
     @property
     def ismethod(self) -> bool:
@@ -88,8 +89,8 @@ def code_flags(fn: Any) -> int:
         fn = fn.func
     fn = getattr(fn, "__func__", fn)
     code = getattr(fn, "__code__", None)
-    if code is None:
-        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+    if code is None and callable(fn):
+        code = getattr(type(fn).__call__, "__code__", None)
     return code.co_flags if code is not None else 0
 
 
@@ -99,8 +100,18 @@ def code_hash(fn: Any) -> str:
     if code is None:
         text = f"{type(fn).__module__}.{type(fn).__qualname__}".encode()
     else:
-        text = code.co_code + repr(code.co_names).encode()
+        text = _code_text(code)
     return hashlib.sha256(text).hexdigest()[:8]
+
+
+def _code_text(code: CodeType) -> bytes:
+    parts = [code.co_code, repr(code.co_names).encode()]
+    for constant in code.co_consts:
+        # Of sets the order is not stable from process to process.
+        stable = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+        inner = isinstance(constant, CodeType)
+        parts.append(_code_text(constant) if inner else repr(stable).encode())
+    return b"\0".join(parts)
 
 
 def own_name(fn: Any) -> str:
@@ -122,7 +133,7 @@ def file_hash(fn: Any) -> str | None:
     if path is None:
         return None
     try:
-        with open(path, "rb") as file:
-            return hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
+        content = Path(path).read_bytes()
     except OSError:
         return None
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

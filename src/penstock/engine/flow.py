@@ -5,6 +5,7 @@ led; the server may answer that the run is to be tried again. Three requests in 
 """
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from penstock.engine.effects import NOW, Call, Effect, Request, Sleep, Submit, Wait, Write
@@ -20,6 +21,7 @@ from penstock.schemas.states import (
     StateType,
     StateWaitDetails,
 )
+from penstock.schemas.task_runs import TaskRun
 
 Steps = Generator[Effect, Any, Any]
 
@@ -83,11 +85,12 @@ def _make(x: FlowExecution) -> Steps:
 def _make_child(x: FlowExecution) -> Steps:
     """The task run that stands for this run in its parent, and an earlier run of it if any."""
     assert x.parent is not None
-    x.parent_task_run = yield Request("create_task_run", body=x.parent_task())
+    task_run: TaskRun = yield Request("create_task_run", body=x.parent_task())
+    x.parent_task_run = task_run
     if x.parent.flow_run.run_count <= 1:
         return
     found = yield Request("read_flow_runs", body=x.earlier_runs())
-    state = x.parent_task_run.state
+    state = task_run.state
     if not found or (state is not None and state.is_final() and not state.is_completed()):
         return
     x.begin(found[0])
@@ -190,10 +193,10 @@ def _attempt(x: FlowExecution) -> Generator[Effect, Any, State | None]:
             yield Wait(pending)
         state = x.plain_completion(value)
         if state is None:
-            state = yield Write(lambda: x.completion(value))
+            state = yield Write(partial(x.completion, value))
     except Exception as error:
         x.error = error
-        state = yield Write(lambda: x.failed(error))
+        state = yield Write(partial(x.failed, error))
         yield from _leave(x, cancelled=True)
         return state
     yield from _leave(x, cancelled=False)
@@ -219,7 +222,7 @@ def _end_by_force(x: FlowExecution, error: BaseException) -> Steps:
             return
         if x.reschedules:
             return
-    state = yield Write(lambda: x.crashed(error))
+    state = yield Write(partial(x.crashed, error))
     yield from _propose(x, state, force=True)
     x.logger.error("%s crashed: %s", x.label, state.message)
 

@@ -17,7 +17,14 @@ from penstock.engine import signals
 from penstock.engine.context import FlowRunContext, TaskRunContext
 from penstock.engine.heartbeat import heartbeats
 from penstock.engine.inputs import FLOW_RUN, TASK_RUN, Inputs, find_inputs, resolve
-from penstock.engine.outcomes import UNSET, failure, is_plain, keep, returned_futures
+from penstock.engine.outcomes import (
+    UNSET,
+    failure,
+    is_plain,
+    keep,
+    returned_futures,
+    store_for_flow,
+)
 from penstock.engine.params import stored_form, template_name
 from penstock.futures import PenstockFuture, resolve_futures_to_states, result_of
 from penstock.logging import flow_run_logger
@@ -321,7 +328,7 @@ class FlowExecution:
             parameters=self.parameters,
             client=self.client,
             tags=self.tags,
-            result_store=store.update_for_flow(flow, _sync=True),
+            result_store=store_for_flow(store, flow),
             persist_result=persist,
             tasks_persist=bool(persist if for_tasks is None else for_tasks),
             log_prints=bool(prints),
@@ -342,6 +349,13 @@ class FlowExecution:
     def close(self) -> None:
         """The run is over in this process: stop what lives as long as it."""
         self._stack.close()
+        if self.parent is not None and self.context is not None and self.context.reported:
+            self.parent.reported = True
+
+    @property
+    def must_flush(self) -> bool:
+        """Whether the end of the call waits for events: those of tasks, by the outermost flow."""
+        return self.parent is None and self.context is not None and self.context.reported
 
     # --- states ----------------------------------------------------------------------------------
 

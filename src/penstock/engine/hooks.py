@@ -10,7 +10,7 @@ from penstock.engine.retry import is_coroutine_callable
 
 
 def hook_name(hook: Any) -> str:
-    """What a hook is called in the log: its name, that of the function in a partial, or its class."""
+    """What a hook is called in the log: its name, that of a partial's function, or its class."""
     if isinstance(hook, partial):
         return hook_name(hook.func)
     return getattr(hook, "__name__", None) or type(hook).__name__

@@ -93,6 +93,10 @@ class Inputs:
         self.nested = False
         """Whether an argument must be rebuilt before the call (see `resolve`)."""
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        # Futures and states belong to the process that looked for them; origins travel.
+        return None, {"futures": [], "states": [], "origins": self.origins, "nested": False}
+
     def note(self, name: str, origin: Origin) -> None:
         origins = self.origins.setdefault(name, [])
         if origin not in origins:
@@ -289,4 +293,3 @@ def _check(state: State, label: str, failures: bool) -> None:
     if failures and (state.is_failed() or state.name == "NotReady"):
         return
     raise Blocked(label, state)
-

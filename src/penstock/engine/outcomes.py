@@ -1,6 +1,6 @@
 """From what a function returned or raised to a state."""
 
-from typing import Any
+from typing import Any, cast
 
 from penstock.engine.effects import RunTimeoutError
 from penstock.futures import PenstockFuture, futures_in
@@ -48,6 +48,17 @@ def failure(error: Exception, subject: str, store: ResultStore | None) -> State:
             error, store, message=f"{subject} failed due to a timeout:", name="TimedOut"
         )
     return failed_state(error, store, message=message)
+
+
+def store_for_flow(store: ResultStore, flow: Any) -> ResultStore:
+    """The store of runs of `flow`, below `store`; may block to load a storage block."""
+    # Typed loosely: `_sync` is known to the functions that have two colours, not to their types.
+    return cast(Any, store).update_for_flow(flow, _sync=True)
+
+
+def store_for_task(store: ResultStore, task: Any) -> ResultStore:
+    """The store of runs of `task`, below `store`; may block to load a storage block."""
+    return cast(Any, store).update_for_task(task, _sync=True)
 
 
 def keep(state: State, store: ResultStore, logger: Any) -> None:

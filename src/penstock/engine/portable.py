@@ -8,8 +8,11 @@ from typing import Any
 
 from penstock.base.run_context import RunContext
 from penstock.engine.context import FlowRunContext, TaskRunContext
+from penstock.engine.outcomes import store_for_flow
 from penstock.logging import flow_run_logger
+from penstock.result_records import ResultRecord
 from penstock.results import get_result_store
+from penstock.schemas.states import State
 
 _FLOW_FIELDS = (
     "flow",
@@ -55,8 +58,18 @@ def restored(form: dict[str, Any] | None, client: Any = None) -> RunContext | No
             **fields,
             client=client,
             logger=flow_run_logger(fields["flow_run"], fields["flow"]),
-            result_store=get_result_store().update_for_flow(fields["flow"], _sync=True),
+            result_store=store_for_flow(get_result_store(), fields["flow"]),
         )
     if form["task"] is None:
         return flow
     return TaskRunContext(**form["task"], flow_context=flow, parent=flow)
+
+
+def portable_state(state: State) -> State:
+    """`state` with a result that can be pickled: without the store it was made for."""
+    record = state.data
+    if not isinstance(record, ResultRecord):
+        return state
+    metadata = record.metadata if record.persisted else None
+    plain = ResultRecord(record.result, metadata, persisted=record.persisted)
+    return state.model_copy(update={"data": plain})

@@ -64,9 +64,9 @@ def delay_before(
 
 
 def is_coroutine_callable(fn: Any) -> bool:
-    """Whether calling `fn` (function, partial, bound method or callable object) gives a coroutine."""
+    """Whether calling `fn` (function, partial, method or callable object) gives a coroutine."""
     fn = getattr(fn, "func", fn) if hasattr(fn, "keywords") else fn
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
-    if code is None:
-        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+    if code is None and callable(fn):
+        code = getattr(type(fn).__call__, "__code__", None)
     return code is not None and bool(code.co_flags & 0x80)

@@ -19,7 +19,7 @@ from penstock.engine.inputs import TASK_RUN, Inputs, find_inputs
 from penstock.engine.record import TaskRecord, TaskShape
 from penstock.engine.task import task_run as task_core
 from penstock.engine.task_execution import TaskExecution
-from penstock.engine.telemetry import flush, send
+from penstock.engine.telemetry import flush, sender
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
@@ -54,6 +54,7 @@ def begin_task(
         _add(inputs, dependencies)
     id = run_id if run_id is not None else uuid7()
     if flow is not None:
+        flow.reported = True
         related = flow.related
         if isinstance(outer, TaskRunContext):
             inputs.note("__parents__", (TASK_RUN, outer.record.id))
@@ -94,6 +95,7 @@ def begin_task(
         log_prints=_prints(task, outer),
         persist_result=_persists(task, flow),
     )
+    send = sender()
     x = TaskExecution(task, record, context, emit=send, wait_for=wait_for, chance=random.random)
     send(x.enter(State(type=StateType.PENDING, timestamp=now), now))
     return x
@@ -196,7 +198,7 @@ def begin_flow(
     return FlowExecution(
         flow,
         parameters,
-        emit=send,
+        emit=sender(),
         parent=parent if isinstance(parent, FlowRunContext) else None,
         within=outer if isinstance(outer, TaskRunContext) else None,
         wait_for=wait_for,
@@ -243,7 +245,7 @@ def call_flow(
             state = sync.run(flow_core(x), flow_services(x, _sync_client))
         finally:
             x.close()
-            if x.parent is None:
+            if x.must_flush:
                 flush()
     return state if return_state else x.outcome()
 
@@ -257,7 +259,7 @@ async def _call_flow_async(
             state = await _aio().run(flow_core(x), flow_services(x, _async_client))
         finally:
             x.close()
-            if x.parent is None:
+            if x.must_flush:
                 await _aio().off_loop(flush)
     return state if return_state else x.outcome()
 
@@ -271,7 +273,7 @@ def _generate_flow(
             yield from sync.generate(flow_core(x), flow_services(x, _sync_client))
         finally:
             x.close()
-            if x.parent is None:
+            if x.must_flush:
                 flush()
     return x.outcome()
 
@@ -287,7 +289,7 @@ async def _generate_flow_async(
                 yield item
         finally:
             x.close()
-            if x.parent is None:
+            if x.must_flush:
                 await _aio().off_loop(flush)
     x.outcome()
 

@@ -7,6 +7,7 @@ state is decided here, by the same rules as on the server, and only reported.
 
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from penstock.engine.effects import NOW, Call, Check, Effect, Emit, Read, Sleep, Wait, Write
@@ -118,7 +119,7 @@ def _attempt(x: TaskExecution) -> Generator[Effect, Any, State]:
         )
         state = x.plain_completion(value)
         if state is None:
-            state = yield Write(lambda: x.completion(value, transaction))
+            state = yield Write(partial(x.completion, value, transaction))
         if transaction is not None:
             x.stage(transaction, state)
             leaving, transaction = transaction, None
@@ -128,7 +129,7 @@ def _attempt(x: TaskExecution) -> Generator[Effect, Any, State]:
         if transaction is not None:
             yield Write(transaction=transaction, error=error)
         x.error = error
-        return (yield Write(lambda: x.failed(error)))
+        return (yield Write(partial(x.failed, error)))
     except BaseException as error:
         if transaction is not None:
             yield Write(transaction=transaction, error=error)
@@ -180,7 +181,7 @@ def _crash(x: TaskExecution, error: BaseException) -> Steps:
     if x.state.is_final():
         return
     x.error = error
-    state = yield Write(lambda: x.crashed(error))
+    state = yield Write(partial(x.crashed, error))
     yield from _enter(x, state)
     x.logger.error("%s crashed: %s", x.label, state.message)
 

@@ -11,7 +11,7 @@ from penstock.base.clock import utc_now
 from penstock.base.run_context import running
 from penstock.engine.context import FlowRunContext, TaskRunContext
 from penstock.engine.inputs import TASK_RUN, Inputs, resolve
-from penstock.engine.outcomes import UNSET, failure, is_plain, keep
+from penstock.engine.outcomes import UNSET, failure, is_plain, keep, store_for_task
 from penstock.engine.params import template_name
 from penstock.engine.record import TaskRecord
 from penstock.engine.retry import delays_of
@@ -84,7 +84,7 @@ class TaskExecution:
         self.task = task
         self.record = record
         self.context = context
-        self.flow_context: FlowRunContext | None = context.flow_context  # type: ignore[assignment]
+        self.flow_context: FlowRunContext | None = context.flow_context
         self.inputs: Inputs = record.inputs
         self.parameters = context.parameters
         self.wait_for = wait_for
@@ -201,7 +201,7 @@ class TaskExecution:
         flow = self.flow_context
         base = flow.result_store if flow is not None and flow.result_store else None
         store = base if base is not None else get_result_store()
-        return store.update_for_task(self.task, _sync=True)
+        return store_for_task(store, self.task)
 
     # --- outcomes --------------------------------------------------------------------------------
 

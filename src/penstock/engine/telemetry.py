@@ -1,30 +1,42 @@
-"""The way out for events and logs of runs, and the bounded wait for their delivery."""
+"""The way out for events of runs, and the bounded wait for their delivery."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+Send = Callable[[bytes], None]
+
 FLUSH_SECONDS = 10.0
-"""How long the end of a flow run waits for its events and logs to arrive."""
+"""How long the end of a flow run waits for its events to arrive."""
 
 _sockets: Any = None
-_sent = False
+_elsewhere: Send | None = None
 
 
-def send(event: bytes) -> None:
-    """Queue one event for the current API; returns at once."""
-    global _sockets, _sent
-    if _sockets is None:
-        # Loaded with the first event: the socket library costs more than the rest of the SDK.
-        _sockets = import_module("penstock.client.sockets")
-    _sent = True
-    _sockets.event_stream().send(event)
+def sender() -> Send:
+    """What takes events for the API that is current here, from any thread, at once.
+
+    Taken where a run begins: other threads may have other settings.
+    """
+    if _elsewhere is not None:
+        return _elsewhere
+    return _stream().send
+
+
+def redirect(sink: Send | None) -> None:
+    """Give the events of this process to `sink` instead of an API; None ends that."""
+    global _elsewhere
+    _elsewhere = sink
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> int:
     """Wait until what was sent so far has arrived; returns how much has not after `timeout`."""
-    global _sent
-    left = 0
-    if _sent:
-        _sent = False
-        left = _sockets.event_stream().flush(timeout)
-    return left
+    return 0 if _elsewhere is not None else _stream().flush(timeout)
+
+
+def _stream() -> Any:
+    global _sockets
+    if _sockets is None:
+        # Loaded with the first run: the socket library costs more than the rest of the SDK.
+        _sockets = import_module("penstock.client.sockets")
+    return _sockets.event_stream()

@@ -5,16 +5,22 @@ other threads an exception is injected, which takes effect at the next bytecode:
 there is finished first.
 """
 
-import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from penstock.base.lazy import LazyModule
 from penstock.engine.effects import RunTimeoutError
 from penstock.engine.timer import TIMER
+
+if TYPE_CHECKING:
+    import ctypes
+else:
+    ctypes = LazyModule("ctypes")  # needed only for a timeout off the main thread
 
 
 def message(seconds: float) -> str:

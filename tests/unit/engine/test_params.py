@@ -73,11 +73,11 @@ def check(fn, **parameters):
 
 
 def test_values_are_coerced_to_their_annotations():
-    def fn(n: int, items: list[int], point: Point, pair: Pair, free, named: Annotated[str, "x"]): ...
+    def fn(
+        n: int, items: list[int], point: Point, pair: Pair, free, named: Annotated[str, "x"]
+    ): ...
 
-    checked = check(
-        fn, n="5", items=(1, "2"), point={"x": "1"}, pair={"a": 3}, free="5", named="s"
-    )
+    checked = check(fn, n="5", items=(1, "2"), point={"x": "1"}, pair={"a": 3}, free="5", named="s")
     assert checked["n"] == 5
     assert checked["items"] == [1, 2]
     assert checked["point"] == Point(x=1)
@@ -156,7 +156,7 @@ def test_parameters_from_outside_are_matched_by_name():
 
 def test_names_by_template_and_function():
     assert template_name("{a}-{b[0]}", {"a": 1, "b": [2]}) == "1-2"
-    with pytest.raises(ValueError, match="'c'.*parameters are"):
+    with pytest.raises(ValueError, match=r"'c'.*parameters are"):
         template_name("{c}", {"a": 1})
     assert name_arguments(lambda: "x", {"a": 1}) == {}
     assert name_arguments(lambda parameters: "x", {"a": 1}) == {"parameters": {"a": 1}}

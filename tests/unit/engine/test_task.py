@@ -235,9 +235,9 @@ def test_a_failed_upstream_keeps_the_task_from_running():
 
 def test_wait_for_counts_like_an_argument():
     bad = upstream(Failed(data=ResultRecord(ValueError("x"))))
-    script, state = play(outcomes=[], wait_for=[bad])
+    _, state = play(outcomes=[], wait_for=[bad])
     assert state.name == "NotReady"
-    script, state = play(outcomes=[1], wait_for=[allow_failure(bad)])
+    _, state = play(outcomes=[1], wait_for=[allow_failure(bad)])
     assert state.is_completed()
 
 
@@ -280,7 +280,7 @@ def test_hooks_run_for_the_state_they_are_for_and_their_errors_stay_inside():
     def broken(task, task_run, state):
         raise RuntimeError("hook")
 
-    script, state = play(
+    _script, state = play(
         outcomes=[ValueError("x"), ValueError("x")],
         retries=1,
         on_running=[remember("running")],
