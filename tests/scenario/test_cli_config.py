@@ -161,3 +161,14 @@ def test_a_broken_profiles_file_does_not_stop_everything(cli: Cli) -> None:
     assert changed.status == 1
     assert "repair or remove it" in changed.err
     assert (cli.home / "profiles.toml").read_text() == "["
+
+
+def test_a_wrong_value_in_a_profile_can_be_put_right(cli: Cli) -> None:
+    cli.home.mkdir()
+    (cli.home / "profiles.toml").write_text(
+        '[profiles.ephemeral]\nPENSTOCK_SERVER_API_PORT = "many"\n'
+    )
+    assert cli("config", "view").status == 1
+    assert "profile 'ephemeral'" in cli("config", "validate").err
+    assert cli("config", "unset", "PENSTOCK_SERVER_API_PORT", "--yes").status == 0
+    assert cli("config", "view").status == 0

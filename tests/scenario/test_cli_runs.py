@@ -1,6 +1,9 @@
 """Looking at runs and controlling them from the command line, against a server process."""
 
 import json
+import os
+import pty
+import socket
 import subprocess
 import sys
 import uuid
@@ -330,3 +333,62 @@ def test_json_is_never_coloured_or_wrapped(cli: Cli, flows: Path) -> None:
         assert "\x1b" not in out
         json.loads(out)
     assert "\x1b" not in cli("flow-run", "ls", FORCE_COLOR="1", NO_COLOR="1").out
+
+
+def on_a_terminal(cli: Cli, *arguments: str, **environ: str) -> str:
+    """What a command prints when its stdout is a terminal."""
+    master, slave = pty.openpty()
+    inherited = cli.environment({"TERM": "xterm-256color", "COLUMNS": "160", **environ})
+    if "NO_COLOR" not in environ:
+        inherited.pop("NO_COLOR", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock", *arguments],
+        env=inherited,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    output = b""
+    while True:
+        try:
+            part = os.read(master, 65_536)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not part:
+            break
+        output += part
+    os.close(master)
+    assert process.wait(30) == 0
+    return output.decode()
+
+
+def test_colours_on_a_terminal_only_if_wanted(cli: Cli, flows: Path) -> None:
+    run = only(cli, "doubles")
+    coloured = on_a_terminal(cli, "flow-run", "ls", "--flow-name", "doubles")
+    assert "\x1b[32mCompleted\x1b[0m" in coloured
+    assert run["id"] in coloured
+    for plain in (
+        on_a_terminal(cli, "flow-run", "ls", "--flow-name", "doubles", NO_COLOR="1"),
+        on_a_terminal(cli, "flow-run", "ls", "--flow-name", "doubles", PENSTOCK_CLI_COLORS="0"),
+    ):
+        assert "\x1b[32m" not in plain
+        assert "Completed" in plain
+    narrow = on_a_terminal(cli, "flow-run", "ls", "--flow-name", "doubles", COLUMNS="60")
+    assert run["id"] in narrow, "what one copies is never cut"
+    raw = on_a_terminal(cli, "flow-run", "inspect", run["id"], "-o", "json")
+    assert json.loads(raw)["id"] == run["id"]
+
+
+def test_a_slow_api_is_waited_for_aloud(cli: Cli) -> None:
+    """A server that accepts connections and never answers."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        done = cli(
+            "flow-run", "ls", PENSTOCK_API_URL=url,
+            PENSTOCK_API_REQUEST_TIMEOUT="3", PENSTOCK_CLIENT_MAX_RETRIES="0",
+        )  # fmt: skip
+    assert done.status == 1
+    assert f"Waiting for {url} ...\n" in done.err

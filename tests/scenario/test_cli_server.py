@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +39,9 @@ def test_a_server_in_the_background(cli: Cli) -> None:
     again = cli("server", "start", "-b", "--port", str(free_port()))
     assert again.status == 1
     assert "already runs in the background" in again.err
+    second = cli("server", "start", "--port", str(free_port()))
+    assert second.status == 1
+    assert f"at {url} already serves sqlite:///" in second.err
     reset = cli("server", "database", "reset", "--yes")
     assert reset.status == 1
     assert "uses this database; stop it before you reset it" in reset.err
@@ -157,3 +162,14 @@ def test_several_processes_are_several_commands(cli: Cli) -> None:
     done = cli("server", "start", "--workers", "2")
     assert done.status == 1
     assert "--no-services" in done.err
+
+
+def test_a_process_that_only_has_the_number_is_left_alone(cli: Cli) -> None:
+    cli.home.mkdir()
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        (cli.home / "server.pid").write_text(f"{stranger.pid}\n")
+        assert cli("server", "stop").status == 1
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")

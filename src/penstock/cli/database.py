@@ -2,7 +2,7 @@
 
 import click
 
-from penstock.cli.output import Failure, confirm
+from penstock.cli.output import Failure, confirm, waiting
 from penstock.cli.server import refuse_while_running, shown_database
 from penstock.server.store import open_store
 from penstock.settings import get_current_settings
@@ -23,8 +23,8 @@ def reset(ctx: click.Context, yes: bool) -> None:
     url = settings.server.database.connection_url.get_secret_value()
     shown = shown_database(url)
     confirm(ctx, f"Delete everything in {shown}?", yes=yes)
-    store = open_store(url)
-    store.reset()
+    with waiting(f"Emptying {shown} ..."):
+        open_store(url).reset()
     click.echo(f"The database {shown} is empty.")
 
 
@@ -40,8 +40,9 @@ def upgrade(ctx: click.Context, yes: bool, revision: str) -> None:
     shown = shown_database(url)
     confirm(ctx, f"Bring the schema of {shown} up to date?", yes=yes)
     store = open_store(url)
-    store.start()
-    store.stop()
+    with waiting(f"Changing the schema of {shown} ..."):
+        store.start()
+        store.stop()
     click.echo(f"The schema of {shown} is up to date.")
 
 

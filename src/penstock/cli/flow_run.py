@@ -14,6 +14,7 @@ from penstock.cli.output import (
     print_table,
 )
 from penstock.cli.runs import (
+    Api,
     api,
     found,
     inspect,
@@ -89,12 +90,12 @@ def ls(
     )
 
 
-def _flow_names(client: object, runs: list[FlowRun]) -> dict[UUID, str]:
+def _flow_names(client: Api, runs: list[FlowRun]) -> dict[UUID, str]:
     ids = list({run.flow_id for run in runs})
     if not ids:
         return {}
     body = FlowsFilterPage(flows=FlowFilter(id=IdFilter(any_=ids)), limit=min(len(ids), 200))
-    return {entry.id: entry.name for entry in client.call("read_flows", body=body)}  # type: ignore[attr-defined]
+    return {entry.id: entry.name for entry in client.call("read_flows", body=body)}
 
 
 @flow_run.command("inspect")
@@ -219,7 +220,7 @@ def retry(id_or_name: str, entrypoint: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _run_by_id_or_name(client: object, key: str) -> FlowRun:
+def _run_by_id_or_name(client: Api, key: str) -> FlowRun:
     try:
         id = UUID(key)
     except ValueError:
@@ -228,7 +229,7 @@ def _run_by_id_or_name(client: object, key: str) -> FlowRun:
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=2,
         )
-        runs = client.call("read_flow_runs", body=body)  # type: ignore[attr-defined]
+        runs = client.call("read_flow_runs", body=body)
         if not runs:
             raise Failure(
                 f"there is no flow run named {key!r}; `penstock flow-run ls` lists them"

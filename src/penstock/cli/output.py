@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +27,21 @@ def output_option(command: Any) -> Any:
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout, nothing else: no colour, no wrapping."""
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+PATIENCE_SECONDS = 2.0
+
+
+@contextmanager
+def waiting(message: str) -> Iterator[None]:
+    """Say `message` on stderr, once, when the block takes longer than two seconds."""
+    timer = threading.Timer(PATIENCE_SECONDS, click.echo, (message,), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Failure(click.ClickException):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.cli.output import Failure
+from penstock.cli.runs import Api
 from penstock.flows import load_flow_from_entrypoint, run_flow
 from penstock.schemas.errors import MissingFlowError
 from penstock.schemas.flow_runs import FlowRun
@@ -21,7 +22,7 @@ from penstock.schemas.states import (
 )
 
 
-def schedule_again(client: Any, run: FlowRun) -> None:
+def schedule_again(client: Api, run: FlowRun) -> None:
     """Move a finished run to `AwaitingRetry`, due now. Raises `Failure` when that is refused."""
     state = StateCreate(
         type=StateType.SCHEDULED,
@@ -39,7 +40,7 @@ def reason(result: Any) -> str:
     return getattr(result.details, "reason", None) or "the server gave no reason"
 
 
-def run_here(client: Any, run: FlowRun, entrypoint: str) -> State:
+def run_here(client: Api, run: FlowRun, entrypoint: str) -> State:
     """Load the run's flow from `entrypoint` and run it in this process; its final state.
 
     Raises `Failure`, before anything changed, when the entrypoint is not the run's flow.

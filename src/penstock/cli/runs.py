@@ -10,7 +10,7 @@ import click
 from msgspec import Struct, structs
 
 from penstock.base import json
-from penstock.cli.output import STATE_COLOURS, Failure, ago, console, print_json
+from penstock.cli.output import STATE_COLOURS, Failure, ago, console, print_json, waiting
 from penstock.client import get_client
 from penstock.schemas.errors import ObjectNotFound
 from penstock.schemas.logs import LogFilter, LogsFilterPage, LogSort
@@ -23,14 +23,27 @@ LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 LEVEL_COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
+class Api:
+    """Operations by name; one that takes long is said to."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def call(self, operation: str, *params: Any, body: Any = None, **query: Any) -> Any:
+        """The answer to one operation. Raises what the client raises."""
+        target = get_current_settings().api.url or "the embedded server"
+        with waiting(f"Waiting for {target} ..."):
+            return self._client.call(operation, *params, body=body, **query)
+
+
 @contextmanager
-def api() -> Iterator[Any]:
-    """A client of the configured API, or of the embedded server when none is configured."""
+def api() -> Iterator[Api]:
+    """The configured API, or the embedded server when none is configured."""
     with get_client(sync_client=True) as client:
-        yield client
+        yield Api(client)
 
 
-def found(client: Any, operation: str, kind: str, id: UUID) -> Any:
+def found(client: Api, operation: str, kind: str, id: UUID) -> Any:
     """The object with `id`. Raises `Failure` that names it when there is none."""
     try:
         return client.call(operation, id)
@@ -154,7 +167,7 @@ def _ordered(records: Iterator[Any], from_end: bool, reverse: bool) -> Iterable[
 
 
 def _read_logs(
-    client: Any, filter: LogFilter, *, from_end: bool, count: int | None
+    client: Api, filter: LogFilter, *, from_end: bool, count: int | None
 ) -> Iterator[Any]:
     sort = LogSort.TIMESTAMP_DESC if from_end else LogSort.TIMESTAMP_ASC
     offset = 0

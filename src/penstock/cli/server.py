@@ -91,6 +91,7 @@ def start(
 
 
 def _serve(settings: Settings, no_services: bool, insecure: bool) -> None:
+    _refuse_second_owner(settings)
     # The server is imported here and nowhere else, so that other commands do not pay for it.
     from penstock.server.config import ServerConfig
     from penstock.server.serve import serve
@@ -151,6 +152,7 @@ def _start_in_background(settings: Settings, no_services: bool, insecure: bool) 
             f"a server already runs in the background (pid {old}); "
             "stop it with `penstock server stop`"
         )
+    _refuse_second_owner(settings)
     if api.port == 0:
         raise Failure("a server in the background needs a port; choose one with --port")
     if not is_free(api.host, api.port):
@@ -269,6 +271,21 @@ def _report(url: str, settings: Settings) -> dict[str, Any]:
     return report
 
 
+def _refuse_second_owner(settings: Settings) -> None:
+    # Two servers on one SQLite file would not hear of each other's changes.
+    url = settings.server.database.connection_url.get_secret_value()
+    there = running_server(settings)
+    if there is None or there.pid == os.getpid() or not url.startswith("sqlite"):
+        return
+    if ":memory:" in url or _place(there.database_url) != _place(url):
+        return
+    if ask(there.url, "/health", settings, timeout=2)[0] == 200:
+        raise Failure(
+            f"a server (pid {there.pid}) at {there.url} already serves {url}; stop it, or use "
+            "PostgreSQL for several servers"
+        )
+
+
 def refuse_while_running(settings: Settings, what: str) -> None:
     """Raise `Failure` while a server of this home directory runs on the same database."""
     there = running_server(settings)
@@ -277,7 +294,8 @@ def refuse_while_running(settings: Settings, what: str) -> None:
     url = settings.server.database.connection_url.get_secret_value()
     if _place(there.database_url) == _place(url):
         raise Failure(
-            f"a server (pid {there.pid}) uses this database; stop it before you {what} it"
+            f"a server (pid {there.pid}) uses this database; stop it before you {what} it "
+            f"(if no such server runs, remove {settings.home / 'server.json'})"
         )
 
 

@@ -61,7 +61,21 @@ def background_pid(settings: Settings) -> int | None:
         pid = int(pid_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return pid if is_alive(pid) else None
+    return pid if is_alive(pid) and is_penstock(pid) else None
+
+
+def is_penstock(pid: int) -> bool:
+    """Whether a process is one of Penstock's: numbers of ended processes are used again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        listed = subprocess.run(  # noqa: S603  (a fixed command and a number)
+            ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607  (where it is differs)
+            capture_output=True,
+            check=False,
+        )
+        command = listed.stdout
+    return b"penstock" in command
 
 
 def is_alive(pid: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.cli.output import STATE_COLOURS, Failure, console
-from penstock.cli.runs import found
+from penstock.cli.runs import Api, found
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State
 
@@ -15,7 +15,7 @@ LONGEST_PAUSE = 2.0
 
 
 def watch_flow_run(
-    client: Any,
+    client: Api,
     id: UUID,
     timeout: float | None,
     *,

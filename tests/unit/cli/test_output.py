@@ -1,8 +1,12 @@
+import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import click
 import pytest
 
-from penstock.cli.output import ago, print_table
+from penstock.cli import output
+from penstock.cli.output import ago, print_table, waiting
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -42,3 +46,31 @@ def test_a_table_without_terminal_is_one_line_per_row(capsys: pytest.CaptureFixt
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("ID",), [], "There is nothing.")
     assert capsys.readouterr().out == "There is nothing.\n"
+
+
+def test_a_long_wait_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PATIENCE_SECONDS", 0)
+    said = threading.Event()
+    echo = click.echo
+
+    def tell(*args: Any, **kwargs: Any) -> None:
+        echo(*args, **kwargs)
+        said.set()
+
+    monkeypatch.setattr(click, "echo", tell)
+    with waiting("Waiting ..."):
+        assert said.wait(10)
+    assert capsys.readouterr() == ("", "Waiting ...\n")
+
+
+def test_a_short_wait_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    before = threading.active_count()
+    with waiting("Waiting ..."):
+        pass
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+    assert capsys.readouterr() == ("", "")
+    assert threading.active_count() <= before
