@@ -37,8 +37,10 @@ from penstock.settings.sources import (
 )
 from penstock.settings.table import SETTINGS, find
 
-_PRIVATE = ("PENSTOCK__", "PREFECT__", "PENSTOCK_TEST_")
-"""Variables that processes hand to their children and to tests; they are no settings."""
+_OTHER_VARIABLES = ("PROFILE", "SERVER_ENCRYPTION_KEY", "FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR")
+"""Variables, without prefix, that are read elsewhere and are no settings."""
+_OTHER_FAMILIES = ("_", "TEST_", "LOGGING_", "INTEGRATIONS_", "KUBERNETES_", "DOCKER_")
+"""How families of them begin: what processes hand to children, logging keys, integrations."""
 _TEST_MODES = ("testing.test_mode", "testing.unit_test_mode")
 
 
@@ -110,14 +112,20 @@ def _all_variables(
     variables: Mapping[str, Any], kind: str, place: str
 ) -> Iterator[tuple[Given, Setting | None]]:
     for name, raw in variables.items():
-        upper = name.upper()
-        if not upper.startswith(PREFIXES) and kind != PROFILE:
-            continue
-        if upper.endswith("_PROFILE") or upper.startswith(_PRIVATE):
-            continue
         setting = find(name)
+        if setting is None and kind != PROFILE and not _is_claimed(name.upper()):
+            continue
         if raw != "" or setting is None or kind == PROFILE:
             yield Given(raw, kind, place, name), setting
+
+
+def _is_claimed(name: str) -> bool:
+    """Whether a variable looks like a setting, and is nothing else that is known."""
+    for prefix in PREFIXES:
+        if name.startswith(prefix):
+            stem = name[len(prefix) :]
+            return stem not in _OTHER_VARIABLES and not stem.startswith(_OTHER_FAMILIES)
+    return False
 
 
 def chosen_profile_name(

@@ -366,11 +366,21 @@ def test_all_values_of_all_sources_can_be_listed(tmp_path: Path) -> None:
     write(tmp_path / ".env", "PENSTOCK_API_URL=x\n")
     write(tmp_path / "penstock.toml", "[server]\nnonsense = 1\n[server.api]\nport = 'p'\n")
     write(tmp_path / "home" / "profiles.toml", "[profiles.ephemeral]\nODD = 1\n")
-    environ = {"PENSTOCK_HOME": str(tmp_path / "home"), "PREFECT_API_URL": "y", "PATH": "z"}
+    environ = {
+        "PENSTOCK_HOME": str(tmp_path / "home"),
+        "PREFECT_API_URL": "y",
+        "PATH": "z",
+        "PENSTOCK_PROFILE": "ephemeral",
+        "PENSTOCK__FLOW_RUN_ID": "1",
+        "PREFECT_LOGGING_LOGGERS_ROOT_LEVEL": "INFO",
+        "PENSTOCK_API_URI": "typo",
+        "PENSTOCK_SERVER_API_PORT": "",
+    }
     layers = [(g.key, g.raw, s is not None) for g, s in read_layers(environ, tmp_path)]
     assert layers == [
         ("PENSTOCK_HOME", str(tmp_path / "home"), True),
         ("PREFECT_API_URL", "y", True),
+        ("PENSTOCK_API_URI", "typo", False),
         ("PENSTOCK_API_URL", "x", True),
         ("server.nonsense", 1, False),
         ("server.api.port", "p", True),
@@ -386,3 +396,26 @@ def test_the_profiles_file_is_known_before_it_exists(tmp_path: Path) -> None:
         load_collection({"PENSTOCK_HOME": str(tmp_path)}, tmp_path, built_in=False)[0].names
         == set()
     )
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, load: Load) -> None:
+    (tmp_path / ".env").write_bytes(b"PENSTOCK_API_URL=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+        load()
+    (tmp_path / ".env").unlink()
+    (tmp_path / "penstock.toml").symlink_to(tmp_path / "penstock.toml")
+    with pytest.raises(SettingsError, match=r"penstock\.toml cannot be read"):
+        load()
+
+
+def test_a_profiles_file_with_other_things_in_it(tmp_path: Path, load: Load) -> None:
+    write(tmp_path / "home" / "profiles.toml", "active = 1\nprofiles = 2\n")
+    assert load().profile_name == "ephemeral"
+    write(tmp_path / "home" / "profiles.toml", "[profiles]\nodd = 1\n[profiles.x]\n")
+    assert load({"PENSTOCK_PROFILE": "x"}).profile_name == "x"
+
+
+def test_directories_in_place_of_files_are_no_files(tmp_path: Path, load: Load) -> None:
+    for name in (".env", "penstock.toml", "pyproject.toml"):
+        (tmp_path / name).mkdir()
+    assert load().server.api.port == 4200

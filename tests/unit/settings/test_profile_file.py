@@ -181,3 +181,18 @@ def test_collections() -> None:
     with pytest.raises(SettingsError, match="whole number"):
         Profile("bad", {"server.api.port": "x"}).validate_settings()
     one.validate_settings()
+
+
+def test_there_is_no_current_profile_in_test_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_TEST_MODE", "1")
+    with pytest.raises(MissingProfileError, match="PENSTOCK_TEST_MODE"):
+        load_current_profile()
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(path: Path) -> None:
+    file = ProfileFile(path)
+    file.update("home", {"PENSTOCK_API_URL": "\ud800"})
+    with pytest.raises(UnicodeEncodeError):
+        file.save()
+    assert path.read_text() == TEXT
+    assert [entry.name for entry in path.parent.iterdir()] == ["profiles.toml"]
