@@ -20,7 +20,7 @@ from penstock.server.ops.transition import set_task_run_state
 from penstock.server.store import Store
 from penstock.server.store.transaction import Row
 
-START = datetime(2026, 2, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def at(seconds: float) -> datetime:
@@ -123,10 +123,28 @@ def test_any_number_of_events_costs_four_statements(store: Store) -> None:
 
 
 def test_a_time_without_offset_is_utc(store: Store) -> None:
-    id = str(uuid7())
-    event = replace(a_run(id)[0], occurred=datetime(2026, 2, 1))
+    id, plain = str(uuid7()), "2026-01-01T00:00:00"
+    event = task_event(
+        id,
+        "SCHEDULED",
+        datetime(2026, 1, 1),
+        details={"scheduled_time": plain, "cache_expiration": plain},
+        cache_expiration=plain,
+        **complete(0, start_time=plain, expected_start_time=plain),
+    )
     store.write_sync(record, [event])
-    assert task_run(store, id)["state_timestamp"] == at(0)
+    row = task_run(store, id)
+    for column in (
+        "state_timestamp",
+        "start_time",
+        "expected_start_time",
+        "next_scheduled_start_time",
+        "cache_expiration",
+    ):
+        assert row[column] == at(0)
+    ended = task_event(id, "FAILED", at(1), **complete(1, end_time=plain))
+    store.write_sync(record, [ended])
+    assert task_run(store, id)["end_time"] == at(0)
 
 
 def test_other_events_cost_nothing(store: Store) -> None:
@@ -178,6 +196,10 @@ def malformed(id: str) -> list[Event]:
         replace(event, payload={"validated_state": {"type": "LOST"}, "task_run": run}),
         replace(event, payload={"validated_state": state, "task_run": {"name": "no keys"}}),
         replace(event, payload={"validated_state": None, "task_run": run}),
+        replace(event, payload={"validated_state": state, "task_run": {**run, "run_count": 1e30}}),
+        replace(event, payload={"validated_state": state, "task_run": {**run, "run_count": 9**30}}),
+        replace(event, payload={"validated_state": state, "task_run": {**run, "run_count": -1}}),
+        replace(event, payload=[]),
         replace(event, resource={**event.resource, label: "prefect.task-run.7"}),
         replace(event, resource={**event.resource, label: f"prefect.flow-run.{id}"}),
         replace(event, related=[{label: "x", "prefect.resource.role": "flow-run"}]),

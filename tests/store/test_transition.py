@@ -1,5 +1,6 @@
 """Transitions on real databases: what is written, what is answered, what is repeated."""
 
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -19,7 +20,12 @@ from tests.store.run_rows import (
 from penstock.base import json
 from penstock.base.clock import ManualClock
 from penstock.base.ids import uuid7
-from penstock.schemas.errors import ObjectConflict, ObjectMissing, ServiceUnavailable
+from penstock.schemas.errors import (
+    ObjectConflict,
+    ObjectMissing,
+    RequestInvalid,
+    ServiceUnavailable,
+)
 from penstock.schemas.flow_runs import FlowRunPolicy
 from penstock.schemas.states import (
     OrchestrationResult,
@@ -45,6 +51,7 @@ from penstock.server.ops.transition import (
     set_task_run_state,
 )
 from penstock.server.store import Store
+from penstock.server.store.statements import statements
 from penstock.server.store.transaction import Row, Tx
 
 CONTEXT = Context()
@@ -195,16 +202,17 @@ def test_states_within_one_instant_get_rising_times(runs: Runs) -> None:
     assert stamps == [now, now + step, now + 2 * step]
 
 
-def test_a_client_time_is_kept_unless_another_state_has_it(runs: Runs) -> None:
+def test_a_client_time_is_kept_unless_the_run_is_past_it(runs: Runs) -> None:
     id = runs.flow_run()
-    early = datetime(2025, 1, 1, tzinfo=UTC)
+    early, step = datetime(2025, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
     runs.flow_to(id, PENDING, timestamp=early)
-    runs.flow_to(id, RUNNING, timestamp=early + timedelta(microseconds=1))
-    made = runs.flow_to(id, COMPLETED, timestamp=early)
-    assert made.value.state is not None
-    assert made.value.state.timestamp == early + timedelta(microseconds=2)
+    assert runs.row(id)["state_timestamp"] == early
+    for type in (RUNNING, COMPLETED):
+        runs.flow_to(id, type, timestamp=early - timedelta(hours=type is COMPLETED))
+    stamps = [state["timestamp"] for state in runs.states(id)]
+    assert stamps == [early, early + step, early + 2 * step]
     row = runs.row(id)
-    assert row["state_timestamp"] == row["end_time"] == early + timedelta(microseconds=2)
+    assert row["state_timestamp"] == row["end_time"] == early + 2 * step
     assert row["total_run_time"] == pytest.approx(1e-6)
 
 
@@ -215,11 +223,30 @@ def test_a_client_time_without_offset_is_utc(runs: Runs) -> None:
     assert made.value.state.timestamp == datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def test_a_clock_that_runs_behind_takes_no_run_time_away(runs: Runs) -> None:
+def test_times_without_offset_in_the_details_are_utc(runs: Runs) -> None:
     id = runs.flow_run()
-    runs.flow_to(id, RUNNING)
-    runs.flow_to(id, COMPLETED, timestamp=runs.clock.now() - timedelta(hours=1))
-    assert runs.row(id)["total_run_time"] == 0.0
+    due = runs.clock.now() + timedelta(hours=1)
+    details = StateDetails(scheduled_time=due.replace(tzinfo=None))
+    runs.flow_to(id, SCHEDULED, state_details=details)
+    assert runs.row(id)["next_scheduled_start_time"] == due
+    made = runs.flow_to(id, RUNNING)
+    assert isinstance(made.value.details, StateWaitDetails)
+    assert made.value.details.delay_seconds == 3600
+    runs.flow_to(id, RUNNING, force=True)
+    details = StateDetails(pause_timeout=due.replace(tzinfo=None))
+    runs.flow_to(id, PAUSED, state_details=details)
+    assert runs.timers()[0]["due"] == due
+
+
+def test_a_client_time_far_ahead_is_refused(runs: Runs) -> None:
+    id = runs.flow_run()
+    ahead = runs.clock.now() + timedelta(days=1)
+    for timestamp in (ahead + timedelta(microseconds=1), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(RequestInvalid, match="more than a day ahead"):
+            runs.flow_to(id, RUNNING, timestamp=timestamp)
+    assert runs.flow_to(id, RUNNING, timestamp=ahead).created
+    made = runs.flow_to(id, COMPLETED)
+    assert made.value.state is not None and made.value.state.timestamp > ahead
 
 
 # --- answers other than ACCEPT --------------------------------------------------------------------
@@ -740,3 +767,13 @@ def test_a_background_task_run_is_offered_and_keeps_its_parameters(
     held = [state["state_details"] for state in runs.states(task_run, "task_run")]
     assert [details["task_parameters_id"] for details in held] == [str(parameters)] * 4
     assert runs.row(task_run, "task_run")["state_name"] == "AwaitingRetry"
+
+
+@pytest.mark.parametrize("name", ["transition.flow_run", "transition.task_run"])
+def test_both_databases_read_the_same_and_one_locks(name: str) -> None:
+    """SQLite has one writer; the statement of PostgreSQL differs by its lock alone."""
+    plain, locking = (
+        re.sub(r"\?|\$\d+", "MARK", statements(dialect)[name].sql).split()
+        for dialect in ("sqlite", "postgresql")
+    )
+    assert locking == [*plain, "FOR", "NO", "KEY", "UPDATE", "OF", "run"]

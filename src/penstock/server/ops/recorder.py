@@ -11,11 +11,11 @@ A batch costs four statements, whatever its size.
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, convert, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert, field
 from msgspec.structs import replace
 
 from penstock.base import json
@@ -28,6 +28,8 @@ from penstock.server.domain.orchestration.facts import (
     Proposal,
     Run,
     RunKind,
+    aware,
+    aware_details,
     is_persisted,
 )
 from penstock.server.domain.orchestration.states import TERMINAL
@@ -39,6 +41,8 @@ _logger = logging.getLogger(__name__)
 _EVENTS = "prefect.task-run."
 _ORCHESTRATION = "prefect.orchestration"
 _FLOW_RUN = "prefect.flow-run."
+
+_Count = Annotated[int, Meta(ge=0, le=2**31)]
 
 
 class _ReportedState(Entity, frozen=True):
@@ -62,8 +66,8 @@ class _ReportedRun(Entity, frozen=True):
     empirical_policy: TaskRunPolicy = field(default_factory=TaskRunPolicy)
     tags: list[str] = field(default_factory=list)
     labels: Labels | None = None
-    flow_run_run_count: int = 0
-    run_count: int | UnsetType = UNSET
+    flow_run_run_count: _Count = 0
+    run_count: _Count | UnsetType = UNSET
     start_time: datetime | UnsetType | None = UNSET
     end_time: datetime | UnsetType | None = UNSET
     expected_start_time: datetime | UnsetType | None = UNSET
@@ -155,10 +159,9 @@ def _report(event: Event) -> _Report:
     prefix, _, id = event.resource[RESOURCE_ID].rpartition(".")
     if f"{prefix}." != _EVENTS:
         raise ValueError(f"its resource {event.resource[RESOURCE_ID]!r} is no task run")
-    timestamp = event.occurred
-    if timestamp.tzinfo is None:
-        timestamp = timestamp.replace(tzinfo=UTC)
-    return _Report(event.id, timestamp, str(UUID(id)), _flow_run_id(event, state), state, run)
+    state = replace(state, state_details=aware_details(state.state_details))
+    flow_run_id = _flow_run_id(event, state)
+    return _Report(event.id, aware(event.occurred), str(UUID(id)), flow_run_id, state, run)
 
 
 def _flow_run_id(event: Event, state: _ReportedState) -> str | None:
@@ -246,7 +249,7 @@ def _run_row(tx: Tx, group: _Group) -> dict[str, Any]:
         "dynamic_key": run.dynamic_key,
         "name": run.name,
         "cache_key": run.cache_key,
-        "cache_expiration": run.cache_expiration,
+        "cache_expiration": aware(run.cache_expiration) if run.cache_expiration else None,
         "task_version": run.task_version,
         "task_inputs": run.task_inputs,
         "empirical_policy": run.empirical_policy,
@@ -270,9 +273,9 @@ def _times(report: _Report) -> dict[str, Any]:
     scheduled = state.state_details.scheduled_time if state.type is StateType.SCHEDULED else None
     return {
         "run_count": run.run_count or 0,
-        "start_time": run.start_time or begun,
-        "end_time": (run.end_time or report.timestamp) if ends else None,
-        "expected_start_time": run.expected_start_time or scheduled or report.timestamp,
+        "start_time": aware(run.start_time) if run.start_time else begun,
+        "end_time": aware(run.end_time or report.timestamp) if ends else None,
+        "expected_start_time": aware(run.expected_start_time or scheduled or report.timestamp),
         "next_scheduled_start_time": scheduled,
         "total_run_time": run.total_run_time or 0.0,
     }

@@ -8,7 +8,7 @@ A common transition costs four statements: the run with its lock, the state, the
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from penstock.base import json
 from penstock.base.ids import uuid7
-from penstock.schemas.errors import ObjectMissing, ServiceUnavailable
+from penstock.schemas.errors import ObjectMissing, RequestInvalid, ServiceUnavailable
 from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
 from penstock.schemas.states import (
     OrchestrationResult,
@@ -41,6 +41,8 @@ from penstock.server.domain.orchestration.facts import (
     Proposal,
     Run,
     RunKind,
+    aware,
+    aware_details,
     is_persisted,
     proposal_of,
 )
@@ -60,6 +62,8 @@ from penstock.server.ops.emit import emit
 from penstock.server.store.transaction import Row, Tx
 
 _STEP = timedelta(microseconds=1)
+_CLOCK_DIFFERENCE = timedelta(days=1)
+"""How far ahead of the server a client's timestamp may be; the states after it come later still."""
 _CHANCES = 1 << 32
 
 
@@ -197,9 +201,10 @@ class _Transition:
         self.policy = policy or policy_for(self.facts, self.proposal, force=force)
 
     def made(self) -> Made[OrchestrationResult]:
-        decision, state = self._decided()
-        if decision.state is None or state is None:
+        decision = decide(self.facts, self.proposal, self.policy)
+        if decision.state is None:
             return Made(_answer(decision, self.before), created=False)
+        state = self._insert_state(decision, decision.state)
         self._update_run(decision, state)
         for write in decision.writes:
             _CARRY_OUT[type(write)](self, write, decision, state)
@@ -234,18 +239,7 @@ class _Transition:
         found = self.tx.one("transition.cached_state", cache_key=details.cache_key, now=self.tx.now)
         return _state(found, "") if found is not None else None
 
-    def _decided(self) -> tuple[Decision, State | None]:
-        """Decide and store the state; both again with a later time while the time is taken."""
-        while True:
-            decision = decide(self.facts, self.proposal, self.policy)
-            if decision.state is None:
-                return decision, None
-            state = self._insert_state(decision, decision.state)
-            if state is not None:
-                return decision, state
-            self.proposal = replace(self.proposal, timestamp=self.proposal.timestamp + _STEP)
-
-    def _insert_state(self, decision: Decision, placed: Proposal) -> State | None:
+    def _insert_state(self, decision: Decision, placed: Proposal) -> State:
         accepted = decision.status is SetStateStatus.ACCEPT
         data = _stored_data(placed.data)
         state = State(
@@ -260,7 +254,7 @@ class _Transition:
         answer = None
         if self.wanted_id is not None:
             answer = _StoredAnswer(status=decision.status, reason=decision.reason)
-        changed = self.tx.run(
+        self.tx.run(
             _STATEMENTS[self.kind].insert_state,
             id=state.id,
             run_id=self.row["id"],
@@ -273,7 +267,7 @@ class _Transition:
             proposal_id=self.wanted_id,
             answer=answer,
         )
-        return state if changed else None
+        return state
 
     def _update_run(self, decision: Decision, state: State) -> None:
         run = decision.run
@@ -411,13 +405,15 @@ class _StoredAnswer(Struct, frozen=True, kw_only=True):
 
 
 def _proposal(tx: Tx, state: StateCreate, before: State | None) -> Proposal:
-    """The proposal with its time: the client's, or one after everything the run went through."""
-    if state.timestamp is not UNSET:
-        timestamp = _aware(state.timestamp)
-    else:
-        timestamp = tx.now
-        if before is not None and timestamp <= before.timestamp:
-            timestamp = before.timestamp + _STEP
+    """The proposal with its time: the client's or now, and after the current state in any case."""
+    timestamp = tx.now if state.timestamp is UNSET else aware(state.timestamp)
+    if timestamp > tx.now + _CLOCK_DIFFERENCE:
+        raise RequestInvalid(
+            f"the state's timestamp {timestamp.isoformat()} lies more than a day ahead of the "
+            "server's clock; correct the clock that made it or leave the timestamp out"
+        )
+    if before is not None and timestamp <= before.timestamp:
+        timestamp = before.timestamp + _STEP
     return proposal_of(
         state.type,
         timestamp,
@@ -425,13 +421,8 @@ def _proposal(tx: Tx, state: StateCreate, before: State | None) -> Proposal:
         name=state.name,
         message=state.message,
         data=state.data,
-        details=state.state_details,
+        details=aware_details(state.state_details),
     )
-
-
-def _aware(instant: datetime) -> datetime:
-    """A time without an offset is read as UTC."""
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def _current_state(row: Row) -> State | None:

@@ -4,7 +4,7 @@ Everything a rule looks at is a field here. Chance and fresh identifiers are fac
 the same facts always give the same decision.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -176,12 +176,27 @@ def proposal_of(
         details = replace(details, scheduled_time=now or timestamp)
     return Proposal(
         type=type,
-        name=name if name is not None else default_name(type),
+        name=name or default_name(type),
         timestamp=timestamp,
         message=message,
         data=data,
         details=details,
     )
+
+
+def aware(instant: datetime) -> datetime:
+    """A time without an offset is read as UTC."""
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def aware_details(details: StateDetails) -> StateDetails:
+    """`details` with an offset in each of its times."""
+    changes = {
+        name: aware(instant)
+        for name in ("scheduled_time", "pause_timeout", "cache_expiration")
+        if (instant := getattr(details, name)) is not None and instant.tzinfo is None
+    }
+    return replace(details, **changes) if changes else details
 
 
 def with_details(proposal: Proposal, **changes: Any) -> Proposal:

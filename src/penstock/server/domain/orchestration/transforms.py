@@ -65,8 +65,7 @@ def advanced(facts: Facts, placed: Proposal) -> Run:
     elif not ends and current in TERMINAL:
         fields["end_time"] = None
     if facts.state is not None and current is StateType.RUNNING:
-        # A client's clock may be behind the one that stamped the running state.
-        spent = max((placed.timestamp - facts.state.timestamp) / timedelta(seconds=1), 0.0)
+        spent = (placed.timestamp - facts.state.timestamp) / timedelta(seconds=1)
         fields["total_run_time"] = run.total_run_time + spent
     scheduled = placed.details.scheduled_time if placed.type is StateType.SCHEDULED else None
     if run.expected_start_time is None:

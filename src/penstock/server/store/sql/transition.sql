@@ -47,13 +47,11 @@ LEFT JOIN task_run_state AS answered
 WHERE run.id = :id
 
 -- name: transition.insert_flow_run_state
--- Zero rows: another state of the run has this timestamp.
 INSERT INTO flow_run_state (
     id, flow_run_id, type, name, timestamp, message, state_details, data, proposal_id, answer
 ) VALUES (
     :id, :run_id, :type, :name, :timestamp, :message, :state_details, :data, :proposal_id, :answer
 )
-ON CONFLICT (flow_run_id, timestamp) DO NOTHING
 
 -- name: transition.insert_task_run_state
 INSERT INTO task_run_state (
@@ -61,7 +59,6 @@ INSERT INTO task_run_state (
 ) VALUES (
     :id, :run_id, :type, :name, :timestamp, :message, :state_details, :data, :proposal_id, :answer
 )
-ON CONFLICT (task_run_id, timestamp) DO NOTHING
 
 -- name: transition.update_flow_run
 -- Zero rows: the run changed since it was read.

@@ -257,6 +257,8 @@ def test_a_background_task_run_keeps_its_parameters() -> None:
         (TaskRunPolicy(retries=3, retry_delay=[1, 5]), 2, 0.5, 5),
         (TaskRunPolicy(retries=3, retry_delay=[1, 5]), 3, 0.5, 5),
         (TaskRunPolicy(retries=3, retry_delay=[]), 1, 0.5, 0),
+        (TaskRunPolicy(retries=3, retry_delay=-5), 1, 0.5, 0),
+        (TaskRunPolicy(retries=3, retry_delay=1e30), 1, 0.5, 100 * 365 * 86_400),
         (TaskRunPolicy(retries=3, retry_delay=10, retry_jitter_factor=0.5), 1, 0.0, 10),
         (TaskRunPolicy(retries=3, retry_delay=10, retry_jitter_factor=0.5), 1, 0.5, 12.5),
     ],
@@ -331,6 +333,11 @@ def test_the_wait_is_in_whole_seconds_and_never_too_short(seconds: float, delay:
 def test_a_run_that_is_due_now_does_not_wait() -> None:
     decision = decided(CORE_FLOW, PENDING, RUNNING, held={"scheduled_time": NOW})
     assert decision.status is SetStateStatus.ACCEPT
+
+
+def test_an_empty_name_is_no_name() -> None:
+    decision = decided(CORE_FLOW, None, RUNNING, proposed={"name": ""})
+    assert decision.state is not None and decision.state.name == "Running"
 
 
 def test_a_scheduled_state_is_due_now_unless_it_says_when() -> None:

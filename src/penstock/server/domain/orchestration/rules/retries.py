@@ -22,6 +22,9 @@ from penstock.server.domain.orchestration.verdicts import (
 _TASKS_RETRIED_BY_CLIENT = (0, 8, 3)
 """From this API version on the client itself runs failed tasks of a retried flow run again."""
 
+_LONGEST_DELAY = 100 * 365 * 86_400.0
+"""Seconds; what a calendar can still say."""
+
 
 def retry_failed_flows(facts: Facts, proposal: Proposal) -> Verdict:
     """A failure with retries left becomes AwaitingRetry; the process that ran it tries again."""
@@ -92,7 +95,7 @@ def _task_delay(policy: TaskRunPolicy, run_count: int) -> float:
 def _awaiting_retry(
     facts: Facts, proposal: Proposal, delay: float, details: StateDetails
 ) -> Proposal:
-    due = facts.now + timedelta(seconds=delay)
+    due = facts.now + timedelta(seconds=min(max(delay, 0.0), _LONGEST_DELAY))
     return Proposal(
         type=StateType.SCHEDULED,
         name="AwaitingRetry",
