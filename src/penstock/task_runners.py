@@ -1,14 +1,18 @@
 """Where submitted tasks of a flow run: threads of this process, or other processes."""
 
+import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextvars import copy_context
-from importlib import import_module
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from penstock.base.lazy import LazyModule
 from penstock.base.run_context import current_run
+from penstock.engine import telemetry
 from penstock.engine.context import TaskRunContext
+from penstock.engine.inputs import Blocked, check_upstream
 from penstock.engine.mapping import elements
 from penstock.engine.run import begin_task, run_task, task_services
 from penstock.engine.runners.thread import ThreadPool
@@ -17,6 +21,18 @@ from penstock.engine.task_execution import TaskExecution
 from penstock.futures import PenstockConcurrentFuture, PenstockFuture, PenstockFutureList
 from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
+from penstock.states import crashed_state
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+    from penstock.engine.runners import loop
+    from penstock.engine.runners import process as processes
+    from penstock.engine.runners.process import Processor
+else:
+    # An event loop, multiprocessing and cloudpickle cost more than all the rest; few need them.
+    loop = LazyModule("penstock.engine.runners.loop")
+    processes = LazyModule("penstock.engine.runners.process")
 
 F = TypeVar("F", bound=PenstockFuture[Any])
 R = TypeVar("R")
@@ -217,8 +233,7 @@ class _Job:
     def _run(self) -> None:
         x = self._x
         if x.task.isasync:
-            runner = import_module("penstock.engine.runners.loop")
-            runner.run_on_thread_loop(task_run(x), task_services(x))
+            loop.run_on_thread_loop(task_run(x), task_services(x))
         else:
             run_task(x)
 
@@ -233,8 +248,155 @@ class _Job:
 ConcurrentTaskRunner = ThreadPoolTaskRunner
 
 
-def __getattr__(name: str) -> Any:
-    # Process pools bring multiprocessing and cloudpickle, which few programs need.
-    if name == "ProcessPoolTaskRunner":
-        return import_module("penstock.engine.runners.process").ProcessPoolTaskRunner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
+    """Runs tasks in at most `max_workers` processes, by default one per CPU.
+
+    `subprocess_message_processor_factories` make functions `(type, payload) -> (type, payload)`
+    that every message of a child passes, in order, before it leaves this process; None drops it.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        subprocess_message_processor_factories: Iterable[Callable[[], "Processor"]] | None = None,
+    ) -> None:
+        super().__init__()
+        if max_workers is None:
+            max_workers = get_current_settings().tasks.runner.process_pool_max_workers
+        self.max_workers = max_workers or os.cpu_count() or 1
+        self.set_subprocess_message_processor_factories(subprocess_message_processor_factories)
+        self._pool: ProcessPoolExecutor | None = None
+        self._messages: Any = None
+        self._forwarder: threading.Thread | None = None
+        self._open: dict[PenstockConcurrentFuture[Any], TaskExecution] = {}
+        self._lock = threading.Lock()
+
+    def set_subprocess_message_processor_factories(
+        self,
+        subprocess_message_processor_factories: Iterable[Callable[[], "Processor"]] | None = None,
+    ) -> None:
+        """Replace the factories; takes effect when the runner is started."""
+        self._factories = tuple(subprocess_message_processor_factories or ())
+
+    def duplicate(self) -> Self:
+        return type(self)(self.max_workers, self._factories)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.max_workers, self._factories)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._pool, self._messages = processes.open_pool(self.max_workers)
+        processors = [factory() for factory in self._factories]
+        # In this context, so that messages leave for the API that is current here.
+        self._forwarder = threading.Thread(
+            target=copy_context().run,
+            args=(processes.forward, self._messages, processors, telemetry.sender()),
+            name="penstock-forwarder",
+        )
+        self._forwarder.start()
+        return self
+
+    def submit(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PenstockFuture[Any]] | None = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> PenstockConcurrentFuture[Any]:
+        self._check_started()
+        x = begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
+        future: PenstockConcurrentFuture[Any] = PenstockConcurrentFuture(x.record.id)
+        with self._lock:
+            self._open[future] = x
+        context = copy_context()
+        if x.inputs.futures:
+            # Waiting takes a thread, as what is waited for may be of any kind.
+            name = f"penstock-resolver-{x.record.name}"
+            arguments = (x, future, context)
+            threading.Thread(target=self._resolve, args=arguments, name=name, daemon=True).start()
+        else:
+            self._resolve(x, future, context)
+        return future
+
+    def _resolve(
+        self, x: TaskExecution, future: PenstockConcurrentFuture[Any], context: Context
+    ) -> None:
+        for upstream in x.inputs.futures:
+            upstream.wait()
+        if future.is_done:
+            return
+        try:
+            if x.wait_for is not None:
+                check_upstream(x.wait_for)
+            if x.inputs.nested:
+                x.resolve_parameters()
+        except Blocked:
+            # The core finds the same and leaves the run as not ready.
+            context.run(run_task, x)
+            self._finish(future, x.state)
+            return
+        pool = self._pool
+        try:
+            assert pool is not None
+            call = context.run(processes.pack, x)
+            running = pool.submit(processes.run_in_child, call)
+        except Exception as error:  # the function or its arguments cannot travel, or no pool
+            self._crash(x, future, error)
+            return
+        running.add_done_callback(partial(self._arrived, x, future))
+
+    def _arrived(
+        self, x: TaskExecution, future: PenstockConcurrentFuture[Any], running: "Future[bytes]"
+    ) -> None:
+        try:
+            self._finish(future, processes.unpack(running.result()))
+        except processes.CancelledError:
+            return
+        except BaseException as error:  # the child died, or its answer cannot be read
+            self._crash(x, future, error)
+
+    def _crash(
+        self, x: TaskExecution, future: PenstockConcurrentFuture[Any], error: BaseException
+    ) -> None:
+        state = crashed_state(error)
+        x.emit(x.enter(state, state.timestamp))
+        self._finish(future, x.state)
+
+    def _finish(self, future: PenstockConcurrentFuture[Any], state: State) -> None:
+        with self._lock:
+            self._open.pop(future, None)
+        future.complete(state)
+
+    def cancel_all(self) -> None:
+        """Cancel every task that has not started; running ones go on."""
+        pool = self._pool
+        if pool is None:
+            return
+        pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            left = list(self._open.items())
+            self._open.clear()
+        for future, x in left:
+            if future.is_done:
+                continue
+            state = State(
+                type=StateType.CANCELLED, message="The flow ended before the task started"
+            )
+            x.emit(x.enter(state, state.timestamp))
+            future.complete(x.state)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.cancel_all()
+        self._pool = None
+        if self._forwarder is not None:
+            self._messages.put(None)
+            self._forwarder.join()
+            self._forwarder = None
+            self._messages.close()
+        super().__exit__(*exc_info)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessPoolTaskRunner) and other.max_workers == self.max_workers
+
+    __hash__ = object.__hash__

@@ -8,11 +8,11 @@ got an outcome, whatever it was, and with 1 when it could not be run or crashed.
 import asyncio
 import os
 import sys
+from importlib import import_module
 from uuid import UUID
 
 from penstock.client import get_client
 from penstock.engine import telemetry
-from penstock.flows import load_flow_from_entrypoint, run_flow
 from penstock.logging import flush_logs, get_logger
 from penstock.schemas.errors import Abort, Pause, PenstockException
 
@@ -36,8 +36,10 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         flow_run = get_client(sync_client=True).read_flow_run(UUID(given))
-        flow = load_flow_from_entrypoint(entrypoint)
-        state = run_flow(flow, flow_run=flow_run, return_state=True)
+        # Flows lie above the engine, so this entry point reaches them by name.
+        flows = import_module("penstock.flows")
+        flow = flows.load_flow_from_entrypoint(entrypoint)
+        state = flows.run_flow(flow, flow_run=flow_run, return_state=True)
         if flow.isasync:
             asyncio.run(state)
     except Abort as signal:
