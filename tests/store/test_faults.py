@@ -15,6 +15,7 @@ import pytest
 from penstock.schemas.errors import ObjectConflict, ServiceUnavailable
 from penstock.server.store import Store, open_store
 from penstock.server.store import sqlite as sqlite_store
+from penstock.server.store.postgresql import ATTEMPTS
 from penstock.server.store.transaction import Tx
 
 
@@ -226,7 +227,7 @@ def test_an_operation_is_not_repeated_for_ever(pg_store: Store, postgres_url: st
 
     with pytest.raises(ServiceUnavailable):
         pg_store.write_sync(lose)
-    assert len(attempts) == 3
+    assert len(attempts) == ATTEMPTS
     assert pg_store.read_sync(keys) == []
 
 
@@ -267,7 +268,8 @@ def test_operations_that_block_each_other_both_succeed(postgres_url: str) -> Non
 
     asyncio.run(story())
     pg_store.stop()
-    assert len(attempts) == 3
+    # The server may end one of the two or both.
+    assert 3 <= len(attempts) <= 2 * ATTEMPTS
 
 
 def test_a_lock_is_not_waited_for_without_end(pg_store: Store, postgres_url: str) -> None:

@@ -9,6 +9,8 @@ connection lost during the commit cannot be told from a committed one and is ref
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
+from random import random
+from time import sleep
 from typing import Any, ClassVar, Never
 
 import psycopg
@@ -29,8 +31,10 @@ from penstock.server.store.transaction import Dialect, Row
 
 WRITERS = 8
 READERS = 4
-ATTEMPTS = 3
+ATTEMPTS = 4
 """Times an operation is run when the database asks for a repeat."""
+PAUSE_SECONDS = 0.02
+"""Longest pause before the first repeat; later ones may be longer."""
 MIGRATION_LOCK = 0x50454E53
 """Key of the advisory lock held while the schema changes (the ASCII codes of PENS)."""
 _LOCK_KEY = f"{MIGRATION_LOCK}, hashtext(current_schema())"
@@ -188,40 +192,43 @@ class PostgresqlStore(Store):
         line = _Line(self)
         while (job := hand.take()) is not None:
             if not job.abandoned():
-                self._attempt(line, job, begin)
+                self._carry_out(line, job, begin)
             settle((job,))
         line.close()
 
-    def _attempt(self, line: "_Line", job: Job, begin: bytes) -> None:
-        for last in (False,) * (ATTEMPTS - 1) + (True,):
+    def _carry_out(self, line: "_Line", job: Job, begin: bytes) -> None:
+        """Run a job's operation, again when the database asks for it, and keep its outcome."""
+        for attempt in range(1, ATTEMPTS + 1):
             job.result = job.error = None
-            tx: PostgresqlTx | None = None
-            try:
-                tx = PostgresqlTx(line.begin(begin), self._statements, self.clock.now())
-                done = runs(job, tx) and tx.failure is None
-                self.statistics.add(transactions=1, statements=tx.count)
-                if done:
-                    line.commit()
-                    self.statistics.add(commits=1)
-                    self._woke(tx.topics)
-                    return
-                failure = tx.failure
-                line.rollback()
-            except _CommitUnknown as error:
-                job.fail(ServiceUnavailable(str(error)))
+            failure = self._attempt(line, job, begin)
+            if failure is None:
                 return
-            except psycopg.Error as error:
-                failure = error
-                line.close()
-            except ServiceUnavailable as error:
-                job.fail(error)
-                return
-            if failure is not None and (last or not line.worth_repeating(failure)):
+            if attempt == ATTEMPTS or not line.worth_repeating(failure):
                 if job.error is None:
                     job.fail(_translated(failure) or failure)
                 return
-            if failure is None:
-                return
+            # Two that blocked each other must not meet again in step.
+            sleep(random() * PAUSE_SECONDS * attempt)  # noqa: S311 - no secret
+
+    def _attempt(self, line: "_Line", job: Job, begin: bytes) -> psycopg.Error | None:
+        """One transaction. Returns the database's failure; any other outcome is in the job."""
+        try:
+            tx = PostgresqlTx(line.begin(begin), self._statements, self.clock.now())
+            done = runs(job, tx) and tx.failure is None
+            self.statistics.add(transactions=1, statements=tx.count)
+            if not done:
+                line.rollback()
+                return tx.failure
+            line.commit()
+        except psycopg.Error as error:
+            line.close()
+            return error
+        except (_CommitUnknown, ServiceUnavailable) as error:
+            job.fail(ServiceUnavailable(str(error)))
+            return None
+        self.statistics.add(commits=1)
+        self._woke(tx.topics)
+        return None
 
 
 class _CommitUnknown(Exception):
