@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from penstock.base.version import VERSION
 from penstock.cli.output import Failure
 from penstock.settings import Settings, reveal
 
@@ -116,7 +117,7 @@ def ask(url: str, path: str, settings: Settings, timeout: float = 5) -> tuple[in
     request = urllib.request.Request(url.rstrip("/") + path)  # noqa: S310  (http or https below)
     if request.type not in ("http", "https"):
         raise Failure(f"{url!r} is no http or https address; correct PENSTOCK_API_URL")
-    request.add_header("User-Agent", "penstock-cli")
+    request.add_header("User-Agent", f"penstock/{VERSION}")
     if login := reveal(settings.api.auth_string or settings.server.api.auth_string):
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     try:
