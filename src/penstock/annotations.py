@@ -7,7 +7,7 @@ opaque         wait for a future itself, but do not look inside its value
 freeze         a parameter that a deployment may not override
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class BaseAnnotation(tuple[T], Generic[T]):
 
     __slots__ = ()
 
-    def __new__(cls, value: T) -> "BaseAnnotation[T]":
+    def __new__(cls, value: T) -> Self:
         return super().__new__(cls, (value,))
 
     @property

@@ -32,6 +32,8 @@ from penstock.states import Paused, Suspended, state_to_wire
 from penstock.steps import Monotonic, Request, Sleep
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from penstock.input import keysets, run_input
 else:
     # Models of user input need pydantic; most flows never wait for input.
@@ -120,7 +122,9 @@ def _suspend_flow_run(
     return None
 
 
-def _resume_flow_run(flow_run_id: UUID, run_input: dict[str, Any] | None = None) -> Steps[None]:
+def _resume_flow_run(
+    flow_run_id: UUID, run_input: "dict[str, Any] | BaseModel | None" = None
+) -> Steps[None]:
     """Resumes a paused or suspended flow run, with the input it waits for.
 
     Raises `NotPausedError` when it is neither, `FlowPauseTimeout` when it is too late, and
@@ -132,8 +136,10 @@ def _resume_flow_run(flow_run_id: UUID, run_input: dict[str, Any] | None = None)
             f"The flow run {flow_run_id} is not paused but in state {run.state_name!r}, "
             "so it cannot be resumed."
         )
-    dump = getattr(run_input, "model_dump", None)
-    given = dump(mode="json") if dump is not None else run_input
+    if run_input is None or isinstance(run_input, dict):
+        given = run_input
+    else:
+        given = run_input.model_dump(mode="json")
     body = FlowRunResumeBody(run_input=given)
     answer: OrchestrationResult = yield Request("resume_flow_run", flow_run_id, body=body)
     if answer.status == SetStateStatus.ACCEPT:

@@ -8,7 +8,7 @@ says about its serializer is `model_dump()`; `Serializer(**that)` gives an equal
 import base64
 import copy
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from penstock.base.lazy import LazyModule
 from penstock.json_objects import json_object_decoder, json_object_encoder
@@ -34,17 +34,18 @@ class Serializer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = [name for name in cls.__dict__.get("__annotations__", {}) if name[0] != "_"]
+        own = [name for name in vars(cls).get("__annotations__", {}) if name[0] != "_"]
         cls._fields = (*cls._fields, *(name for name in own if name not in cls._fields))
         if isinstance(cls.__dict__.get("type"), str):
             _types[cls.type] = cls
 
-    def __new__(cls, *args: Any, **fields: Any) -> "Serializer":
+    def __new__(cls, *args: Any, **fields: Any) -> Self:
         if cls is Serializer:
             kind = fields.get("type")
             if not isinstance(kind, str):
                 raise TypeError("a serializer needs a type, for example Serializer(type='json')")
-            cls = _types.get(kind, UnknownSerializer)
+            chosen: Any = _types.get(kind, UnknownSerializer)
+            return object.__new__(chosen)
         return object.__new__(cls)
 
     def __init__(self, **fields: Any) -> None:
@@ -60,7 +61,7 @@ class Serializer:
                 raise TypeError(f"{type(self).__name__} needs the field {name!r}")
             setattr(self, name, value)
         if fields:
-            raise TypeError(f"{type(self).__name__} has no field {sorted(fields)[0]!r}")
+            raise TypeError(f"{type(self).__name__} has no field {min(fields)!r}")
 
     def dumps(self, obj: Any) -> bytes:
         """`obj` as bytes. Raises what the format raises for an object it cannot say."""

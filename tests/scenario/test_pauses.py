@@ -20,6 +20,7 @@ from penstock.flow_runs import (
     wait_for_flow_run,
 )
 from penstock.input import RunInput, receive_input, send_input
+from penstock.input.run_input import asend_input
 from penstock.runtime import flow_run, task_run
 from penstock.schemas.errors import FlowPauseTimeout, NotPausedError
 
@@ -74,8 +75,8 @@ class Person:
 def test_a_paused_flow_goes_on_with_what_a_person_gave(api: EmbeddedApi) -> None:
     @flow(name="asks")
     def asks() -> tuple[bool, str, int]:
-        approval = pause_flow_run(wait_for_input=Approval, timeout=30, poll_interval=0.02)
-        count = pause_flow_run(wait_for_input=int, timeout=30, poll_interval=0.02)
+        approval: Any = pause_flow_run(wait_for_input=Approval, timeout=30, poll_interval=0.02)
+        count: Any = pause_flow_run(wait_for_input=int, timeout=30, poll_interval=0.02)
         return approval.ok, approval.note, count
 
     def answer(run_id: UUID) -> None:
@@ -174,7 +175,7 @@ def test_messages_are_received_in_a_coroutine(api: EmbeddedApi) -> None:
     async def listener() -> list[int]:
         own = UUID(str(flow_run.id))
         for number in range(3):
-            await send_input(number, own)
+            await asend_input(number, own)
         return [n async for n in receive_input(int, timeout=0, poll_interval=0.01)]
 
     assert sorted(asyncio.run(listener())) == [0, 1, 2]

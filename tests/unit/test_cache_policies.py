@@ -1,9 +1,11 @@
 """What makes two runs of a task the same."""
 
+import operator
 import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -33,7 +35,7 @@ from penstock.schemas.errors import HashError
 RUN = UUID(int=1)
 
 
-def context(source="def f(): pass", flow_run_id=None, task_run_id=RUN, fn=None):
+def context(source: str | None = "def f(): pass", flow_run_id=None, task_run_id=RUN, fn=None):
     return SimpleNamespace(
         task=SimpleNamespace(source_code=source, fn=fn),
         task_run=SimpleNamespace(id=task_run_id, flow_run_id=flow_run_id),
@@ -132,17 +134,20 @@ def test_sums_are_flat_and_none_is_neutral():
     assert NONE + INPUTS is INPUTS
     assert key(NO_CACHE, {"x": 1}) is None
     assert NO_CACHE - "x" is NO_CACHE
+    text: Any = "x"
     with pytest.raises(TypeError):
-        INPUTS + "x"
+        operator.add(INPUTS, text)
 
 
 def test_several_inputs_become_one_without_what_any_leaves_out():
     policy = (INPUTS - "a") + (INPUTS - "b") + TASK_SOURCE
+    assert isinstance(policy, CompoundCachePolicy)
     inputs = [part for part in policy.policies if isinstance(part, Inputs)]
     assert [part.exclude for part in inputs] == [["a", "b"]]
 
 
 def test_default_is_inputs_source_and_run():
+    assert isinstance(DEFAULT, CompoundCachePolicy)
     assert [type(part) for part in DEFAULT.policies] == [Inputs, TaskSource, RunId]
 
 
@@ -188,13 +193,14 @@ def test_adding_keeps_agreeing_configuration_and_refuses_a_conflict():
     }.items():
         first, second = (INPUTS.configure(**{name: value}) for value in values)
         with pytest.raises(ValueError, match=name):
-            first + second
+            operator.add(first, second)
 
 
 def test_only_a_name_can_be_subtracted():
+    number: Any = 1
     for policy in (INPUTS, DEFAULT, RUN_ID, NONE):
         with pytest.raises(TypeError, match="name of an input"):
-            policy - 1
+            operator.sub(policy, number)
 
 
 def test_a_type_can_be_given_a_stable_form(monkeypatch):

@@ -168,8 +168,11 @@ class Dictionary(WritableFileSystem):
         self.kept[path] = content
 
 
-class AsyncDictionary(Dictionary):
+class AsyncDictionary(WritableFileSystem):
     """A user's storage with coroutine methods only."""
+
+    def __init__(self):
+        self.kept = {}
 
     async def read_path(self, path):
         return self.kept[path]

@@ -2,6 +2,7 @@
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -290,7 +291,9 @@ def test_a_refused_resume_says_why():
 # --- wait ----------------------------------------------------------------------------------------
 
 
-def test_waiting_ends_with_the_run(caplog):
+def test_waiting_ends_with_the_run(caplog, monkeypatch):
+    # The package's own loggers do not propagate once they are set up.
+    monkeypatch.setattr(flow_runs, "_log", lambda: logging.getLogger("tests.flow_runs"))
     running_state = Running()
     script = Script(
         read_flow_run=[
@@ -338,10 +341,11 @@ def test_a_given_client_is_used():
 
 
 def test_every_function_has_a_coroutine():
-    for plain, awaited in (
+    pairs: list[tuple[Any, Any]] = [
         (pause_flow_run, apause_flow_run),
         (suspend_flow_run, asuspend_flow_run),
         (resume_flow_run, aresume_flow_run),
-    ):
+    ]
+    for plain, awaited in pairs:
         assert plain.aio is awaited
         assert awaited.__name__ == f"a{plain.__name__}"

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pydantic
 import pytest
@@ -179,7 +180,8 @@ def test_the_type_string_chooses_the_class():
     assert type(Serializer(type="json")) is JSONSerializer
     assert type(Serializer(type="compressed/pickle")) is CompressedPickleSerializer
     assert type(Serializer(type="compressed/json")) is CompressedJSONSerializer
-    assert Serializer(type="compressed", serializer="json").serializer == JSONSerializer()
+    compressed: Any = Serializer(type="compressed", serializer="json")
+    assert compressed.serializer == JSONSerializer()
 
 
 @pytest.mark.parametrize(

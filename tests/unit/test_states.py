@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -122,7 +123,9 @@ def test_scheduled_states_have_a_time_by_default_now(make):
 def test_a_pause_ends_at_a_time_or_after_seconds():
     assert Paused().state_details.pause_timeout is None
     assert Paused(pause_expiration_time=THEN).state_details.pause_timeout == THEN
-    left = Paused(timeout_seconds=60).state_details.pause_timeout - datetime.now(UTC)
+    end = Paused(timeout_seconds=60).state_details.pause_timeout
+    assert end is not None
+    left = end - datetime.now(UTC)
     assert timedelta(seconds=55) < left <= timedelta(seconds=60)
     with pytest.raises(ValueError, match="not both"):
         Paused(timeout_seconds=1, pause_expiration_time=THEN)
@@ -158,7 +161,8 @@ def test_a_collection_of_states_is_a_list_tuple_or_set_of_nothing_else():
     assert not is_state("Completed")
     assert is_state_iterable([Completed(), Failed()])
     assert is_state_iterable((Completed(),))
-    assert is_state_iterable({Completed()})
+    one: Any = Completed()
+    assert is_state_iterable({one})
     for other in ([], [Completed(), 1], {"a": Completed()}, Completed(), iter([Completed()]), None):
         assert not is_state_iterable(other)
 
@@ -243,10 +247,10 @@ def test_making_a_state_writes_only_when_asked(store):
 
 def test_the_asynchronous_colour_does_the_same(store):
     async def main():
-        state = await return_value_to_state(5, store, key="k", write_result=True)
-        failed = await exception_to_failed_state(ValueError("x"), store, write_result=True)
-        crashed = await exception_to_crashed_state(SystemExit(1))
-        return state, failed, crashed
+        state: Any = return_value_to_state(5, store, key="k", write_result=True)
+        failed: Any = exception_to_failed_state(ValueError("x"), store, write_result=True)
+        crashed: Any = exception_to_crashed_state(SystemExit(1))
+        return await state, await failed, await crashed
 
     state, failed, crashed = asyncio.run(main())
     assert state.data.persisted
@@ -263,7 +267,7 @@ def test_a_failed_state_names_the_exception(store):
     try:
         raise KeyError("current")
     except KeyError:
-        assert "KeyError" in exception_to_failed_state().message
+        assert "KeyError" in str(exception_to_failed_state().message)
     with pytest.raises(ValueError, match="no exception"):
         exception_to_failed_state()
 

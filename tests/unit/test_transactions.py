@@ -38,6 +38,20 @@ class Boom(Exception):
     pass
 
 
+# The package's own loggers do not propagate once they are set up, so `caplog` may not see them.
+LOGGER = logging.getLogger("tests.transactions")
+
+
+def _result(txn):
+    """The value of the record that a transaction reads."""
+    return _awaited(txn.read())
+
+
+def _awaited(record):
+    assert record is not None
+    return record.result
+
+
 def hooks(log, name):
     """A commit hook and a rollback hook that write into `log`."""
     return {
@@ -318,7 +332,7 @@ def test_hooks_are_logged_by_name(caplog):
         def __call__(self, txn):
             pass
 
-    with caplog.at_level(logging.INFO), transaction() as txn:
+    with caplog.at_level(logging.INFO), transaction(logger=LOGGER) as txn:
         txn.stage(None, on_commit_hooks=[named, functools.partial(named), Callable()])
     assert caplog.messages == [
         f"{text} 'named'{rest}" if name == "named" else f"{text} 'Callable'{rest}"
@@ -336,7 +350,7 @@ def test_an_error_in_a_commit_hook_rolls_back_and_is_not_raised(caplog, store):
     def fail(txn):
         raise Boom("hook")
 
-    with transaction(key="k", store=store) as txn:
+    with transaction(key="k", store=store, logger=LOGGER) as txn:
         txn.stage(1, on_commit_hooks=[fail], on_rollback_hooks=[lambda txn: log.append("undone")])
     assert txn.is_rolled_back()
     assert log == ["undone"]
@@ -350,7 +364,7 @@ def test_an_error_in_a_rollback_hook_is_logged_and_stops_the_undoing(caplog):
     def fail(txn):
         raise Boom("cannot undo")
 
-    with pytest.raises(ValueError, match="the cause"), transaction() as txn:
+    with pytest.raises(ValueError, match="the cause"), transaction(logger=LOGGER) as txn:
         with transaction() as inner:
             inner.stage(None, **hooks(log, "inner"))
         txn.stage(None, on_rollback_hooks=[lambda txn: log.append("first"), fail])
@@ -419,14 +433,14 @@ def test_a_staged_record_is_written_as_it_is(store):
     with transaction(key="k", store=store) as txn:
         txn.stage(record)
     assert record.persisted
-    assert txn.read().result == 5
+    assert _result(txn) == 5
 
 
 def test_a_key_that_has_a_record_is_committed_from_the_start(store):
     store.write(1, key="k")
     with transaction(key="k", store=store) as txn:
         assert txn.is_committed()
-        assert txn.read().result == 1
+        assert _result(txn) == 1
         txn.stage(2)
     assert store.read("k").result == 1
     with transaction(key="k", store=store, overwrite=True) as txn:
@@ -446,7 +460,7 @@ def test_a_hit_reads_the_storage_once(tmp_path):
     store = ResultStore(result_storage=Counting(tmp_path), cache_result_in_memory=False)
     store.write(1, key="k")
     with transaction(key="k", store=store) as txn:
-        assert txn.read().result == 1
+        assert _result(txn) == 1
     assert len(reads) == 1
 
 
@@ -470,16 +484,17 @@ def test_a_rolled_back_value_is_not_written(store):
 
 def test_a_value_that_cannot_be_written_warns_and_the_code_goes_on(store, caplog):
     log = []
-    with transaction(key="k", store=store) as txn:
+    with transaction(key="k", store=store, logger=LOGGER) as txn:
         txn.stage(threading.Lock(), **hooks(log, "it"))
     assert txn.is_rolled_back()
     assert log == ["commit it", "rollback it"]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert [r.levelname for r in caplog.records if r.levelno > logging.INFO] == ["WARNING"]
 
 
 def test_a_null_metadata_storage_is_not_inherited(store):
     flow_store = store.model_copy(update={"metadata_storage": NullFileSystem()})
     with transaction(key="k", store=flow_store) as txn:
+        assert txn.store is not None
         assert txn.store.metadata_storage is None
 
 
@@ -494,7 +509,7 @@ def test_asynchronous_transactions_keep_records_too(store):
             assert await other.read() is None
             assert await other.rollback()
             assert not await other.commit()
-        return record.result
+        return _awaited(record)
 
     assert asyncio.run(main()) == 5
 
@@ -583,7 +598,7 @@ def test_of_many_threads_one_computes_and_the_others_read(locking):
     def work(number):
         with serializable(locking) as txn:
             if txn.is_committed():
-                results.append(txn.read().result)
+                results.append(_result(txn))
                 return
             computed.append(number)
             txn.stage(number)
@@ -606,7 +621,7 @@ def test_of_many_coroutines_one_computes_and_the_others_read(locking):
             key="k", store=locking, isolation_level=IsolationLevel.SERIALIZABLE
         ) as txn:
             if txn.is_committed():
-                return (await txn.read()).result
+                return _awaited(await txn.read())
             await asyncio.sleep(0)
             computed.append(number)
             txn.stage(number)

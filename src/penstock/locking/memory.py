@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.base.lazy import LazyModule
@@ -26,10 +27,10 @@ class MemoryLockManager(LockManager):
     There is one per process: every call of the class gives the same object. Waiting does not poll.
     """
 
-    _instance: "MemoryLockManager | None" = None
+    _instance: Any = None
     _creation = threading.Lock()
 
-    def __new__(cls) -> "MemoryLockManager":
+    def __new__(cls) -> Self:
         with cls._creation:
             if cls._instance is None:
                 cls._instance = super().__new__(cls)
@@ -206,7 +207,6 @@ def _async_event() -> "tuple[asyncio.Event, Callable[[], object]]":
 
 
 async def _wait_async(event: "asyncio.Event", seconds: float | None) -> None:
-    try:
+    # After a timeout the caller looks at the lock and the deadline again.
+    with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        pass  # the caller looks at the lock and the deadline again

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,7 @@ def _quadruple(x):
     return (yield Call(double, adouble, once))
 
 
+quadruple: Any
 quadruple, aquadruple = dual(_quadruple)
 
 

@@ -190,6 +190,7 @@ def test_one_process_alone_takes_over_an_expired_lock(tmp_path):
             for i in range(4)
         ]
         for process in processes:
+            assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
         answers = [process.communicate()[0].strip() for process in processes]
