@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from tests.unit.steps_script import Script
 
+from penstock import flow_runs
 from penstock.base.run_context import RunContext, running
 from penstock.flow_runs import (
     _pause_flow_run,
