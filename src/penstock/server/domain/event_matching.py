@@ -8,7 +8,6 @@ leading `!` asks for another value. A label that a resource lacks matches nothin
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TypeVar
 
 from penstock.base.json import text as json_text
@@ -131,18 +130,34 @@ def _value(pattern: str) -> Callable[[str], bool]:
 
 
 def _value_of(pattern: str) -> Callable[[str], bool]:
-    if "*" not in pattern and "?" not in pattern:
-        return lambda value: value == pattern
-    expression = _wildcards(pattern)
-    return lambda value: expression.fullmatch(value) is not None
+    if "*" not in pattern:
+        if "?" not in pattern:
+            return lambda value: value == pattern
+        whole = _piece(pattern)
+        return lambda value: whole.fullmatch(value) is not None
+    texts = pattern.split("*")
+    first, *middle, last = map(_piece, texts)
+    width = len(texts[-1])
+
+    def test(value: str) -> bool:
+        # Each piece takes the first place it can, as a later one would leave less for the rest.
+        # So the work is bounded by the length of the value times that of the pattern.
+        found = first.match(value)
+        for piece in middle:
+            if found is None:
+                return False
+            found = piece.search(value, found.end())
+        if found is None:
+            return False
+        end = len(value) - width
+        return found.end() <= end and last.fullmatch(value, end) is not None
+
+    return test
 
 
-@lru_cache(maxsize=1024)
-def _wildcards(pattern: str) -> re.Pattern[str]:
-    parts = {"*": ".*", "?": "."}
-    # Several stars in a row are one: each further one would multiply the work of a failed match.
-    simple = re.sub(r"\*+", "*", pattern)
-    return re.compile("".join(parts.get(sign) or re.escape(sign) for sign in simple), re.DOTALL)
+def _piece(text: str) -> re.Pattern[str]:
+    """A stretch of a pattern between two stars."""
+    return re.compile("".join("." if sign == "?" else re.escape(sign) for sign in text), re.DOTALL)
 
 
 def _related(given: EventRelatedFilter) -> Test:
