@@ -1,6 +1,7 @@
 """The recorder on real databases: rows built from events, and what is left out."""
 
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -290,3 +291,21 @@ def test_an_engine_that_keeps_no_times_gets_them_from_its_states(store: Store) -
     assert (row["run_count"], row["total_run_time"]) == (2, 6.0)
     assert (row["start_time"], row["end_time"]) == (at(1), at(14))
     assert row["expected_start_time"] == at(0) and row["next_scheduled_start_time"] is None
+
+
+def test_events_of_one_run_may_come_over_several_connections(store: Store) -> None:
+    """At the same time, overlapping, and in opposite orders."""
+    flow_run = store.write_sync(put_flow_run)
+    ids = [str(uuid7()) for _ in range(10)]
+    events = [event for id in ids for event in a_run(id, flow_run)]
+    shares = [events, events[::-1], events[::2], events[1::2], events[10:] + events[:10]]
+    callers = [threading.Thread(target=store.write_sync, args=(record, share)) for share in shares]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for number, id in enumerate(ids):
+        row = task_run(store, id)
+        assert row["state_id"] == str(events[3 * number + 2].id)
+        assert (row["state_type"], row["total_run_time"]) == ("COMPLETED", 2.0)
+        assert len(states(store, id)) == 3

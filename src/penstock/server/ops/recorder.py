@@ -12,6 +12,7 @@ A batch costs four statements, whatever its size.
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -161,15 +162,22 @@ def _report(event: Event) -> _Report:
         raise ValueError(f"its resource {event.resource[RESOURCE_ID]!r} is no task run")
     state = replace(state, state_details=aware_details(state.state_details))
     flow_run_id = _flow_run_id(event, state)
-    return _Report(event.id, aware(event.occurred), str(UUID(id)), flow_run_id, state, run)
+    run_id = str(_uuid(id))
+    return _Report(event.id, aware(event.occurred), run_id, flow_run_id, state, run)
 
 
 def _flow_run_id(event: Event, state: _ReportedState) -> str | None:
     for resource in event.related:
         if resource.get(RESOURCE_ROLE) == "flow-run":
-            return str(UUID(resource[RESOURCE_ID].removeprefix(_FLOW_RUN)))
+            return str(_uuid(resource[RESOURCE_ID].removeprefix(_FLOW_RUN)))
     named = state.state_details.flow_run_id
     return str(named) if named is not None else None
+
+
+@lru_cache(maxsize=4_096)
+def _uuid(text: str) -> UUID:
+    """Remembered, because the events of a batch name few runs many times."""
+    return UUID(text)
 
 
 def _present(tx: Tx, reports: list[_Report]) -> list[_Report]:
@@ -283,7 +291,7 @@ def _times(report: _Report) -> dict[str, Any]:
 
 def _state_row(run_id: str, report: _Report) -> dict[str, Any]:
     state = report.state
-    flow_run_id = UUID(report.flow_run_id) if report.flow_run_id is not None else None
+    flow_run_id = _uuid(report.flow_run_id) if report.flow_run_id is not None else None
     return {
         "id": report.id,
         "task_run_id": run_id,
@@ -292,7 +300,7 @@ def _state_row(run_id: str, report: _Report) -> dict[str, Any]:
         "timestamp": report.timestamp,
         "message": state.message,
         "state_details": replace(
-            state.state_details, task_run_id=UUID(run_id), flow_run_id=flow_run_id
+            state.state_details, task_run_id=_uuid(run_id), flow_run_id=flow_run_id
         ),
         "data": Raw(json.encode(state.data)) if is_persisted(state.data) else None,
     }
