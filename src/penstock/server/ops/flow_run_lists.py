@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from penstock.schemas.errors import Refusal
+from penstock.schemas.errors import ObjectMissing, RequestInvalid
 from penstock.schemas.flow_runs import (
     FlowRun,
     FlowRunBulkDeleteResponse,
@@ -121,9 +121,10 @@ def _result_of(
     tx: Tx, context: Context, id: str, proposal: SetStateBody
 ) -> FlowRunOrchestrationResult:
     flow_run_id: Any = id
+    # Only what is refused before anything is written; whatever else is wrong undoes the request.
     try:
         result = set_flow_run_state(tx, context, id, body=proposal).value
-    except Refusal as refusal:
+    except (ObjectMissing, RequestInvalid) as refusal:
         return FlowRunOrchestrationResult(
             flow_run_id=flow_run_id,
             status=SetStateStatus.ABORT,

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from tests.databases import World, scheduled, wire
 
-from penstock.schemas.errors import RequestInvalid
+from penstock.schemas.errors import ObjectMissing, RequestInvalid
 from penstock.schemas.filters import (
     FlowFilter,
     FlowRunFilter,
@@ -148,3 +148,25 @@ def test_bulk_set_state_decides_each_run(world: World) -> None:
     with pytest.raises(RequestInvalid, match="condition"):
         empty = FlowRunsBulkSetStateBody(state=StateCreate(type=StateType.CANCELLED))
         world.write(flow_run_lists.bulk_set_flow_run_state, body=empty)
+
+
+def test_bulk_set_state_goes_on_past_a_refusal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, there = world.flow_run(), world.flow_run()
+    real = flow_run_lists.set_flow_run_state
+
+    def refusing(tx: Any, context: Any, id: str, **arguments: Any) -> Any:
+        if id == gone:
+            raise ObjectMissing(f"flow run {id} was deleted")
+        return real(tx, context, id, **arguments)
+
+    monkeypatch.setattr(flow_run_lists, "set_flow_run_state", refusing)
+    body = FlowRunsBulkSetStateBody(
+        state=StateCreate(type=StateType.RUNNING), flow_runs=ids(gone, there)
+    )
+    answer = wire(world.write(flow_run_lists.bulk_set_flow_run_state, body=body))
+    by_run = {result["flow_run_id"]: result for result in answer["results"]}
+    assert (by_run[gone]["status"], by_run[gone]["state"]) == ("ABORT", None)
+    assert "deleted" in by_run[gone]["details"]["reason"]
+    assert by_run[there]["status"] == "ACCEPT"
