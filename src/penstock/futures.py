@@ -3,7 +3,9 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
-from time import monotonic
+from contextvars import copy_context
+from importlib import import_module
+from time import monotonic, sleep
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -15,6 +17,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound="PenstockFuture[Any]")
 
 PENDING = State(type=StateType.PENDING)
+POLL_SECONDS = 0.5
 
 
 class PenstockFuture(ABC, Generic[R]):
@@ -130,6 +133,82 @@ def result_of(state: State, raise_on_failure: bool = True) -> Any:
         return error
     # Blocks in coroutines too: a future has no other way to give its result.
     return cast(Any, get_state_result)(state, raise_on_failure, _sync=True)
+
+
+class PenstockFlowRunFuture(PenstockFuture[R]):
+    """A flow run somewhere else, followed by asking the API.
+
+    It is asked every half second while somebody waits. Its result can be had when it was
+    persisted to a storage that this process reaches.
+    """
+
+    def __init__(self, flow_run_id: UUID) -> None:
+        self.flow_run_id = flow_run_id
+        self._final: State | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PenstockFlowRunFuture) and other.flow_run_id == self.flow_run_id
+
+    def __hash__(self) -> int:
+        return hash(self.flow_run_id)
+
+    @property
+    def origin(self) -> tuple[str, UUID]:
+        return ("flow_run", self.flow_run_id)
+
+    @property
+    def state(self) -> State:
+        return self._final if self._final is not None else self._ask()
+
+    @property
+    def is_done(self) -> bool:
+        return self._final is not None
+
+    def _ask(self) -> State:
+        client = import_module("penstock.client").get_client(sync_client=True)
+        return self._take(client.read_flow_run(self.flow_run_id))
+
+    def _take(self, flow_run: Any) -> State:
+        state: State = flow_run.state if flow_run.state is not None else PENDING
+        if state.is_final():
+            self._final = state
+        return state
+
+    def wait(self, timeout: float | None = None) -> None:
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self._ask().is_final():
+            left = _left(deadline)
+            if left is not None and left <= 0:
+                return
+            sleep(POLL_SECONDS if left is None else min(POLL_SECONDS, left))
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """`wait` for coroutines: the loop goes on meanwhile."""
+        asyncio = import_module("asyncio")
+        await asyncio.to_thread(self.wait, timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        self.wait(timeout)
+        if self._final is None:
+            raise TimeoutError(f"flow run {self.flow_run_id} was not done after {timeout} seconds")
+        return cast(R, result_of(self._final, raise_on_failure))
+
+    async def aresult(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """`result` for coroutines."""
+        asyncio = import_module("asyncio")
+        return await asyncio.to_thread(self.result, timeout, raise_on_failure)
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        if self._final is not None:
+            fn(self)
+            return
+
+        def watch() -> None:
+            self.wait()
+            fn(self)
+
+        context = copy_context()
+        threading.Thread(target=context.run, args=(watch,), daemon=True).start()
 
 
 class PenstockFutureList(list[F], Generic[F]):
@@ -259,3 +338,4 @@ PrefectFuture = PenstockFuture
 PrefectTaskRunFuture = PenstockTaskRunFuture
 PrefectConcurrentFuture = PenstockConcurrentFuture
 PrefectFutureList = PenstockFutureList
+PrefectFlowRunFuture = PenstockFlowRunFuture
