@@ -100,17 +100,38 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
 
     def __init__(self, basepath: str | Path | None = None) -> None:
         self.basepath = str(basepath) if basepath is not None else None
+        self._base: str | None = None
 
     def _resolve_path(self, path: str | Path) -> Path:
-        base = Path(self.basepath).expanduser().resolve() if self.basepath else Path.cwd()
-        wanted = Path(path).expanduser()
-        full = (base / wanted).resolve()
-        if self.basepath and full != base and base not in full.parents:
-            raise ValueError(
-                f"path {path} is outside the base path {base}; use a path below it or a storage "
-                "with another base path"
-            )
+        """The absolute path of `path`, links followed. Raises `ValueError` outside the base."""
+        return Path(self._resolve(path))
+
+    def _resolve(self, path: str | Path) -> str:
+        # Text functions, because this is paid by every result: `Path.resolve` asks the file
+        # system about each directory from the root on, several times the cost of all below.
+        path = os.fspath(path)
+        if path.startswith("~"):
+            path = os.path.expanduser(path)  # noqa: PTH111
+        if not self.basepath:
+            return os.path.abspath(path)  # noqa: PTH100
+        base = self._resolved_base()
+        full = os.path.normpath(os.path.join(base, path))  # noqa: PTH118
+        if _leads_through_a_link(base, full):
+            full = os.path.realpath(full)
+        if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
+            # An absolute path may be spelled with links that the resolved base no longer has.
+            spelled, full = full, os.path.realpath(full)
+            if spelled == full or not full.startswith(base.rstrip(os.sep) + os.sep):
+                raise ValueError(
+                    f"path {path} is outside the base path {base}; use a path below it or a "
+                    "storage with another base path"
+                )
         return full
+
+    def _resolved_base(self) -> str:
+        if self._base is None:
+            self._base = os.path.realpath(os.path.expanduser(self.basepath or "."))  # noqa: PTH111
+        return self._base
 
     def _read_path(self, path: str) -> Steps[bytes]:
         return (yield Blocking(self._read, path))
@@ -141,31 +162,32 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
     put_directory, aput_directory = dual(_put_directory)
 
     def _read(self, path: str) -> bytes:
-        full = self._resolve_path(path)
+        full = self._resolve(path)
         try:
-            return full.read_bytes()
+            with open(full, "rb") as file:  # noqa: PTH123 (a third of the cost of Path's)
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
-            raise PathMissing(str(full)) from None
+            raise PathMissing(full) from None
         except IsADirectoryError:
             raise ValueError(f"path {full} is a directory; name a file in it") from None
 
     def read_prefix(self, path: str, size: int) -> bytes:
         """The first `size` bytes under `path`. Raises `PathMissing`."""
-        full = self._resolve_path(path)
+        full = self._resolve(path)
         try:
-            with full.open("rb") as file:
+            with open(full, "rb", buffering=0) as file:  # noqa: PTH123
                 return file.read(size)
         except (FileNotFoundError, NotADirectoryError):
-            raise PathMissing(str(full)) from None
+            raise PathMissing(full) from None
 
     def _write(self, path: str, content: bytes) -> str:
-        full = self._resolve_path(path)
+        full = self._resolve(path)
         # A temporary name in the same directory makes the final rename atomic.
         partial = f"{full}.{os.getpid()}.{os.urandom(6).hex()}.partial"
         try:
             handle = open(partial, "xb")  # noqa: PTH123, SIM115 (closed below, cheaper than Path)
         except FileNotFoundError:
-            full.parent.mkdir(parents=True, exist_ok=True)
+            Path(full).parent.mkdir(parents=True, exist_ok=True)
             handle = open(partial, "xb")  # noqa: PTH123, SIM115
         try:
             with handle:
@@ -174,7 +196,7 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
-        return str(full)
+        return full
 
     def _copy_out(self, from_path: str | None, local_path: str | None) -> None:
         source = self._resolve_path(from_path) if from_path else self._resolve_path(".")
@@ -228,6 +250,17 @@ class NullFileSystem:
 
     def __hash__(self) -> int:
         return hash(NullFileSystem)
+
+
+def _leads_through_a_link(base: str, full: str) -> bool:
+    """Whether a part of `full` below `base` is a symbolic link."""
+    if not full.startswith(base.rstrip(os.sep) + os.sep):
+        return False
+    while len(full) > len(base):
+        if os.path.islink(full):  # noqa: PTH114
+            return True
+        full = os.path.dirname(full)  # noqa: PTH120
+    return False
 
 
 def reading(storage: Any, path: str) -> Step:
