@@ -21,6 +21,7 @@ from penstock.client.target import Target
 
 NORMAL = 1000
 GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
 
 
 class SocketClosed(Exception):
@@ -56,6 +57,11 @@ def open_duplex(target: Target, path: str, *, protocols: Sequence[str] = ("prefe
     try:
         duplex.send(greeting(target))
         check_greeted(duplex.receive(OPEN_SECONDS))
+    except SocketClosed as error:
+        duplex.close()
+        if error.code == POLICY_VIOLATION:
+            raise SocketRefused(error.reason) from error
+        raise
     except BaseException:
         duplex.close()
         raise

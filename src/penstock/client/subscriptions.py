@@ -5,6 +5,7 @@ saw where the server can, and drops what it has seen already.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -14,11 +15,12 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType, convert
+from msgspec import UNSET, Struct, UnsetType, ValidationError, convert
 
 from penstock.base import json
 from penstock.base.clock import utc_now
-from penstock.client.duplex import Duplex, SocketClosed, open_duplex
+from penstock.base.ids import uuid7
+from penstock.client.duplex import POLICY_VIOLATION, Duplex, SocketClosed, open_duplex
 from penstock.client.handshake import SocketRefused
 from penstock.client.target import Target, current_target
 from penstock.schemas.events import Event, EventFilter, EventOccurredFilter, ReceivedEvent
@@ -32,6 +34,8 @@ RECONNECT_SECONDS = 1.0
 HORIZON = timedelta(days=365)
 OVERLAP = timedelta(minutes=1)
 
+logger = logging.getLogger("penstock.client")
+
 
 class Feed(Struct, Generic[T], frozen=True):
     """What differs between the sockets that only tell."""
@@ -40,10 +44,15 @@ class Feed(Struct, Generic[T], frozen=True):
     member: str
     """Name of the frame's member, and the frame's type."""
     type: Any
-    identify: Callable[[T], Any]
+    absent: Callable[[], dict[str, Any]] = dict
+    """Members that the type needs and that some servers leave out."""
 
 
-LOGS: Feed[Log] = Feed("/logs/out", "log", Log, lambda log: log.id)
+def _of_a_log() -> dict[str, Any]:
+    return {"id": uuid7(), "created": None, "updated": None}
+
+
+LOGS: Feed[Log] = Feed("/logs/out", "log", Log, _of_a_log)
 
 
 class Subscription(Generic[T]):
@@ -99,6 +108,8 @@ class Subscription(Generic[T]):
                 self._drop()
                 if self._closed:
                     return
+                if isinstance(error, SocketClosed) and error.code == POLICY_VIOLATION:
+                    raise ConnectionError(f"{self._name} refused this client: {error}") from error
                 failures += 1
                 if failures > self._attempts:
                     raise ConnectionError(f"{self._name} cannot be reached: {error}") from error
@@ -137,11 +148,18 @@ class Subscription(Generic[T]):
             if not isinstance(document, dict):
                 continue
             self._after = document.get("seq", self._after)
-            item: T = convert(document, self._feed.type)
-            if self._is_new(self._feed.identify(item)):
-                yield item
+            if not self._is_new(document.get("id")):
+                continue
+            try:
+                item: T = convert({**self._feed.absent(), **document}, self._feed.type)
+            except ValidationError as error:
+                logger.warning("%s sent what is not of the contract: %s", self._name, error)
+                continue
+            yield item
 
     def _is_new(self, identity: Any) -> bool:
+        if identity is None:
+            return True
         if identity in self._seen:
             return False
         self._seen.add(identity)
@@ -202,7 +220,7 @@ class AsyncSubscription(Generic[T]):
             for item in self._subscription:
                 self._put(item)
             self._put(None)
-        except ConnectionError as error:
+        except Exception as error:  # Supervision: it is raised where the items are awaited.
             self._put(error)
 
     def _put(self, item: T | BaseException | None) -> None:
@@ -228,7 +246,7 @@ def subscribe_events(
     type: type[E] = ReceivedEvent,
 ) -> Subscription[E]:
     """Events that match, from a minute ago on, as structs of `type`."""
-    feed: Feed[E] = Feed("/events/out", "event", type, lambda event: event.id)
+    feed: Feed[E] = Feed("/events/out", "event", type)
     return Subscription(
         feed, live_filter(filter), target=target, reconnection_attempts=reconnection_attempts
     )
