@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from penstock import results
 from penstock.base.clock import ManualClock
 from penstock.base.run_context import RunContext, running
 from penstock.cache_policies import DEFAULT, INPUTS
@@ -21,6 +20,7 @@ from penstock.results import (
     ResultStore,
     aget_default_result_storage,
     aresolve_result_storage,
+    choices,
     choose_persistence,
     choose_storage,
     get_default_persist_setting,
@@ -32,7 +32,9 @@ from penstock.results import (
     install_storage_loader,
     resolve_result_storage,
     should_persist_result,
+    storages,
 )
+from penstock.results.memory import CACHED_RECORDS, RecordCache
 from penstock.schemas.admin import ServerDefaultResultStorage
 from penstock.schemas.errors import ConfigurationError, MissingResult, SerializationError
 from penstock.serializers import JSONSerializer, PickleSerializer
@@ -168,8 +170,8 @@ def test_a_path_is_a_local_storage_and_an_object_is_itself(storage, tmp_path):
 
 
 def test_a_block_is_loaded_once_through_the_installed_loader(storage, monkeypatch):
-    monkeypatch.setattr(results, "_loader", None)
-    monkeypatch.setattr(results, "_loaded", {})
+    monkeypatch.setattr(storages, "_loader", None)
+    monkeypatch.setattr(storages, "_loaded", {})
     with pytest.raises(ConfigurationError, match=r"penstock\.blocks"):
         resolve_result_storage("s3/mine")
     loads = []
@@ -197,16 +199,16 @@ def test_parameters_of_background_tasks_are_kept_with_results_by_default(tmp_pat
 
 @pytest.mark.parametrize("block_id", [UUID(int=3), None])
 def test_the_servers_default_block_is_asked_for_once(block_id, storage, monkeypatch, tmp_path):
-    monkeypatch.setattr(results, "_loader", None)
-    monkeypatch.setattr(results, "_loaded", {})
-    monkeypatch.setattr(results, "_server_blocks", {})
+    monkeypatch.setattr(storages, "_loader", None)
+    monkeypatch.setattr(storages, "_loaded", {})
+    monkeypatch.setattr(storages, "_server_blocks", {})
     asked = []
 
     def answer(request):
         asked.append(request.operation)
         return ServerDefaultResultStorage(default_result_storage_block_id=block_id)
 
-    monkeypatch.setattr(results.Request, "sync", answer)
+    monkeypatch.setattr(storages.Request, "sync", answer)
     with temporary_settings({"PENSTOCK_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path)}):
         assert get_default_result_storage() == LocalFileSystem(tmp_path)
         assert asked == []
@@ -310,7 +312,7 @@ def test_a_value_that_cannot_be_written_is_a_clear_error(store):
 
 def test_making_a_record_touches_nothing(storage, monkeypatch):
     store = ResultStore()
-    monkeypatch.setattr(results, "get_current_settings", lambda: pytest.fail("settings were read"))
+    monkeypatch.setattr(choices, "get_current_settings", lambda: pytest.fail("settings were read"))
     record = store.create_result_record(5)
     assert record.result == 5
     assert not record.persisted
@@ -376,7 +378,7 @@ def test_an_expired_record_does_not_exist_but_can_be_read(storage):
 def cold(store, storage):
     """The same storage, nothing in memory, counters at zero."""
     storage.reads.clear()
-    return store.model_copy(update={"cache": results._RecordCache()})
+    return store.model_copy(update={"cache": RecordCache()})
 
 
 def test_the_existence_check_reads_metadata_only(store, storage):
@@ -425,7 +427,7 @@ def test_records_in_memory_are_not_read_again(store, storage):
 
 
 def test_memory_keeps_the_records_used_last():
-    cache = results._RecordCache(size=2)
+    cache = RecordCache(size=2)
     a, b, c = (ResultRecord(i) for i in range(3))
     cache.put("a", a)
     cache.put("b", b)
@@ -433,7 +435,7 @@ def test_memory_keeps_the_records_used_last():
     cache.put("c", c)
     assert (cache.get("a"), cache.get("b"), cache.get("c")) == (a, None, c)
     assert len(cache) == 2
-    assert results.CACHED_RECORDS == 1000
+    assert CACHED_RECORDS == 1000
 
 
 @pytest.fixture

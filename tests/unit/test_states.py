@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pytest
 
-from penstock import states
 from penstock.base.json import encode
 from penstock.filesystems import LocalFileSystem
 from penstock.result_records import ResultRecord, ResultRecordMetadata
@@ -58,6 +57,7 @@ from penstock.states import (
     is_state,
     is_state_iterable,
     raise_state_exception,
+    reading,
     return_value_to_state,
     state_to_wire,
     to_state_create,
@@ -432,7 +432,7 @@ def test_a_result_that_is_late_is_waited_for(missing, monkeypatch):
         if len(pauses) == 3:
             path.write_bytes(content)
 
-    monkeypatch.setattr(states, "_sleep", sleep)
+    monkeypatch.setattr(reading, "_sleep", sleep)
     assert state.result() == 7
     assert pauses == [0.25] * 3
 
@@ -440,7 +440,7 @@ def test_a_result_that_is_late_is_waited_for(missing, monkeypatch):
 def test_a_result_that_never_comes_is_missing(missing, monkeypatch):
     state, path, _ = missing
     pauses = []
-    monkeypatch.setattr(states, "_sleep", pauses.append)
+    monkeypatch.setattr(reading, "_sleep", pauses.append)
     with pytest.raises(MissingResult, match=str(path)):
         get_state_result(state)
     assert pauses == [0.25] * 9

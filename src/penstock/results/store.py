@@ -1,18 +1,13 @@
-"""Keeping results: which storage, which serializer, whether at all, and the store that does it.
-
-The decisions are pure functions of what is passed in (`choose_storage`, `choose_persistence`);
-`ResultStore` carries them out.
-"""
+"""The store that writes and reads results."""
 
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.base.dual import (
@@ -28,251 +23,34 @@ from penstock.base.dual import (
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import RunContext, current_run
 from penstock.base.version import VERSION
-from penstock.filesystems import (
-    LocalFileSystem,
-    NullFileSystem,
-    PathMissing,
-    WritableFileSystem,
-    reading,
-    writing,
-)
+from penstock.filesystems import LocalFileSystem, NullFileSystem, PathMissing, reading, writing
 from penstock.result_records import (
     ResultRecord,
     ResultRecordMetadata,
     metadata_at_head,
     metadata_in,
 )
+from penstock.results.choices import get_default_result_serializer
+from penstock.results.keys import DEFAULT_STORAGE_KEY_FN, format_storage_key
+from penstock.results.memory import default_cache
+from penstock.results.storages import (
+    _get_default_result_storage,
+    _load_block,
+    _resolve_result_storage,
+)
 from penstock.schemas.errors import ConfigurationError, MissingResult
 from penstock.serializers import Serializer, resolve_serializer
-from penstock.settings import get_current_settings
-from penstock.steps import Request
 
 if TYPE_CHECKING:
     import asyncio
     import logging
 
-    from penstock import runtime
     from penstock.locking.protocol import LockManager
 else:
     asyncio = LazyModule("asyncio")
     logging = LazyModule("logging")
-    runtime = LazyModule("penstock.runtime")  # read only when a storage key is a template
 
-ResultStorage = WritableFileSystem | str | Path
-ResultSerializer = Serializer | str
-
-CACHED_RECORDS = 1000
 _HEAD_BYTES = 4096
-
-__all__ = [
-    "ResultRecord",
-    "ResultRecordMetadata",
-    "ResultSerializer",
-    "ResultStorage",
-    "ResultStore",
-    "aget_default_result_storage",
-    "aget_or_create_default_task_scheduling_storage",
-    "aresolve_result_storage",
-    "choose_persistence",
-    "choose_storage",
-    "get_default_persist_setting",
-    "get_default_persist_setting_for_tasks",
-    "get_default_result_serializer",
-    "get_default_result_storage",
-    "get_or_create_default_task_scheduling_storage",
-    "get_result_store",
-    "install_storage_loader",
-    "resolve_result_storage",
-    "resolve_serializer",
-    "should_persist_result",
-]
-
-
-def DEFAULT_STORAGE_KEY_FN() -> str:
-    return uuid4().hex
-
-
-# --- decisions -----------------------------------------------------------------------------------
-
-
-def choose_storage(
-    *,
-    task: ResultStorage | None = None,
-    flow: ResultStorage | None = None,
-    block_setting: str | None = None,
-    server_block_id: UUID | None = None,
-    local_path: Path,
-) -> ResultStorage | UUID:
-    """The storage that applies: the task's, else the flow's, else the block named by the
-    setting, else the server's default block, else files below `local_path`."""
-    for choice in (task, flow, block_setting, server_block_id):
-        if choice is not None:
-            return choice
-    return LocalFileSystem(basepath=local_path)
-
-
-def choose_persistence(
-    *,
-    task: bool | None = None,
-    tasks_setting: bool | None = None,
-    flow: bool | None = None,
-    setting: bool = False,
-    default_block: bool = False,
-) -> bool:
-    """Whether a result is kept: what the task says, else the setting for tasks, else what the
-    flow says, else the general setting; a default storage block turns the last one on."""
-    for choice in (task, tasks_setting, flow):
-        if choice is not None:
-            return choice
-    return setting or default_block
-
-
-def should_persist_result() -> bool:
-    """Whether the current run keeps its result; outside a run, the general setting."""
-    run = current_run.get()
-    while run is not None:
-        if run.persist_result is not None:
-            return run.persist_result
-        run = run.flow_context if run.task is not None else None
-    return get_default_persist_setting()
-
-
-def get_default_persist_setting() -> bool:
-    return get_current_settings().results.persist_by_default
-
-
-def get_default_persist_setting_for_tasks() -> bool | None:
-    """The setting for tasks; None when they follow their flow."""
-    return get_current_settings().tasks.default_persist_result
-
-
-def get_default_result_serializer() -> Serializer:
-    return resolve_serializer(get_current_settings().results.default_serializer)
-
-
-# --- storages ------------------------------------------------------------------------------------
-
-StorageLoader = Callable[[str | UUID], Steps[Any]]
-_loader: StorageLoader | None = None
-_loaded: dict[str | UUID, Any] = {}
-_server_blocks: dict[str, UUID | None] = {}
-
-
-def install_storage_loader(loader: StorageLoader) -> None:
-    """Says how a storage block is loaded by `type/name` or document id.
-
-    Blocks lie above this module; they install their loader when they are imported.
-    """
-    global _loader
-    _loader = loader
-
-
-def _load_block(reference: str | UUID) -> Steps[Any]:
-    if reference not in _loaded:
-        if _loader is None:
-            raise ConfigurationError(
-                f"the result storage {str(reference)!r} is a block and no block support is "
-                "loaded; import penstock.blocks, or give a storage object or a path"
-            )
-        _loaded[reference] = yield from _loader(reference)
-    return _loaded[reference]
-
-
-def _resolve_result_storage(result_storage: ResultStorage | UUID) -> Steps[Any]:
-    """The storage object for an object, a path, a block's `type/name` or a document id.
-
-    Blocks are loaded once per process. Raises `TypeError` for an object that cannot be written.
-    """
-    if isinstance(result_storage, Path):
-        return LocalFileSystem(basepath=result_storage)
-    if isinstance(result_storage, str | UUID):
-        return (yield from _load_block(result_storage))
-    if not hasattr(result_storage, "read_path") or not hasattr(result_storage, "write_path"):
-        raise TypeError(
-            f"a {type(result_storage).__name__} cannot keep results; it needs `read_path` and "
-            "`write_path`"
-        )
-    return result_storage
-
-
-resolve_result_storage, aresolve_result_storage = dual(_resolve_result_storage)
-
-
-def _get_default_result_storage() -> Steps[Any]:
-    """The storage used where none is given: the block named by the setting, else the server's
-    default block, else local files. The server is asked once per process and API, and only when
-    blocks can be loaded."""
-    chosen = get_current_settings().results
-    server_block = None
-    if chosen.default_storage_block is None and _loader is not None:
-        server_block = yield from _server_default_block()
-    return (
-        yield from _resolve_result_storage(
-            choose_storage(
-                block_setting=chosen.default_storage_block,
-                server_block_id=server_block,
-                local_path=chosen.local_storage_path,
-            )
-        )
-    )
-
-
-def _server_default_block() -> Steps[UUID | None]:
-    api = str(get_current_settings().api.url)
-    if api not in _server_blocks:
-        answer = yield Request("read_server_default_result_storage")
-        _server_blocks[api] = answer.default_result_storage_block_id
-    return _server_blocks[api]
-
-
-def _get_or_create_default_task_scheduling_storage() -> Steps[Any]:
-    """Where the parameters of background tasks are kept: the block named by the setting, else
-    the local files of results."""
-    chosen = get_current_settings()
-    block = chosen.tasks.scheduling.default_storage_block
-    return (
-        yield from _resolve_result_storage(
-            choose_storage(block_setting=block, local_path=chosen.results.local_storage_path)
-        )
-    )
-
-
-get_default_result_storage, aget_default_result_storage = dual(_get_default_result_storage)
-(
-    get_or_create_default_task_scheduling_storage,
-    aget_or_create_default_task_scheduling_storage,
-) = dual(_get_or_create_default_task_scheduling_storage)
-
-
-class _RecordCache:
-    """The records used last, at most `CACHED_RECORDS`; safe with threads."""
-
-    def __init__(self, size: int = CACHED_RECORDS) -> None:
-        self._size = size
-        self._records: OrderedDict[str, ResultRecord[Any]] = OrderedDict()
-        self._mutex = threading.Lock()
-
-    def get(self, key: str) -> ResultRecord[Any] | None:
-        with self._mutex:
-            record = self._records.get(key)
-            if record is not None:
-                self._records.move_to_end(key)
-            return record
-
-    def put(self, key: str, record: ResultRecord[Any]) -> None:
-        with self._mutex:
-            self._records[key] = record
-            self._records.move_to_end(key)
-            if len(self._records) > self._size:
-                self._records.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-
-def default_cache() -> _RecordCache:
-    """An empty memory of records, of the usual size."""
-    return _RecordCache()
 
 
 class ResultStore:
@@ -611,20 +389,6 @@ def read_from_metadata(metadata: ResultRecordMetadata) -> Steps[ResultRecord[Any
         return ResultRecord.deserialize(data)
     # Written with a metadata storage: the file is the value alone.
     return ResultRecord(metadata=metadata, blob=data, persisted=True)
-
-
-def format_storage_key(template: str, parameters: dict[str, Any] | None = None) -> str:
-    """A storage key from a template over `parameters` and the modules of `penstock.runtime`."""
-    if "{" not in template:
-        return template
-    if parameters is None:
-        parameters = runtime.task_run.parameters
-    return template.format(
-        flow_run=runtime.flow_run,
-        task_run=runtime.task_run,
-        deployment=runtime.deployment,
-        parameters=parameters,
-    )
 
 
 def _current_task() -> str:

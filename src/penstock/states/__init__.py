@@ -1,0 +1,102 @@
+"""Making states, turning outcomes into states, and reading results out of states.
+
+`return_value_to_state`, `exception_to_failed_state` and `exception_to_crashed_state` come in two
+colours; the engine, which does its own input and output, uses the pure `value_state`,
+`failed_state` and `crashed_state` under them. In the process that made a state its `data` is the
+live `ResultRecord`; `state_to_wire` gives what may be sent.
+"""
+
+from penstock.schemas.states import TERMINAL_STATES, State, StateCreate, StateDetails, StateType
+from penstock.states.constructors import (
+    AwaitingConcurrencySlot,
+    AwaitingRetry,
+    Cancelled,
+    Cancelling,
+    Completed,
+    Crashed,
+    Failed,
+    InfrastructurePending,
+    Late,
+    Paused,
+    Pending,
+    Retrying,
+    Running,
+    Scheduled,
+    Submitting,
+    Suspended,
+)
+from penstock.states.groups import StateGroup, aggregate_state, is_state, is_state_iterable
+from penstock.states.outcomes import (
+    aexception_to_crashed_state,
+    aexception_to_failed_state,
+    areturn_value_to_state,
+    crashed_state,
+    exception_to_crashed_state,
+    exception_to_failed_state,
+    failed_state,
+    format_exception,
+    return_value_to_state,
+    value_state,
+)
+from penstock.states.reading import (
+    RESULT_READ_MAXIMUM_ATTEMPTS,
+    RESULT_READ_RETRY_DELAY,
+    aget_state_exception,
+    aget_state_result,
+    araise_state_exception,
+    get_state_exception,
+    get_state_result,
+    raise_state_exception,
+    result_metadata,
+)
+from penstock.states.wire import state_to_wire, to_state_create, wire_data
+
+__all__ = [
+    "RESULT_READ_MAXIMUM_ATTEMPTS",
+    "RESULT_READ_RETRY_DELAY",
+    "TERMINAL_STATES",
+    "AwaitingConcurrencySlot",
+    "AwaitingRetry",
+    "Cancelled",
+    "Cancelling",
+    "Completed",
+    "Crashed",
+    "Failed",
+    "InfrastructurePending",
+    "Late",
+    "Paused",
+    "Pending",
+    "Retrying",
+    "Running",
+    "Scheduled",
+    "State",
+    "StateCreate",
+    "StateDetails",
+    "StateGroup",
+    "StateType",
+    "Submitting",
+    "Suspended",
+    "aexception_to_crashed_state",
+    "aexception_to_failed_state",
+    "aget_state_exception",
+    "aget_state_result",
+    "aggregate_state",
+    "araise_state_exception",
+    "areturn_value_to_state",
+    "crashed_state",
+    "exception_to_crashed_state",
+    "exception_to_failed_state",
+    "failed_state",
+    "format_exception",
+    "get_state_exception",
+    "get_state_result",
+    "is_state",
+    "is_state_iterable",
+    "raise_state_exception",
+    "result_metadata",
+    "return_value_to_state",
+    "state_to_wire",
+    "to_state_create",
+    "value_state",
+    "wire_data",
+]
