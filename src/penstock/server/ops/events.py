@@ -76,7 +76,8 @@ def ingest(tx: Tx, context: Context, events: Sequence[Event]) -> int:
         ],
     )
     record(tx, events)
-    tx.wake("events")
+    if new:
+        tx.wake("events")
     return new
 
 

@@ -141,8 +141,13 @@ def _missing(id: str) -> ObjectMissing:
     return ObjectMissing(f"flow run {id} does not exist; it may have been deleted")
 
 
+def locked_flow_run(tx: Tx, id: str) -> Row | None:
+    """The run, unchanging to the end of the transaction; None when there is no such run."""
+    return tx.one("flow_run.get", id=id) if tx.one("flow_run.lock", id=id) else None
+
+
 def _locked(tx: Tx, id: str) -> Row:
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None:
         raise _missing(id)
     return row

@@ -169,6 +169,11 @@ def existing_task_run(tx: Tx, id: str) -> Row:
     return row
 
 
+def locked_task_run(tx: Tx, id: str) -> Row | None:
+    """The run, unchanging to the end of the transaction; None when there is no such run."""
+    return tx.one("task_run.get", id=id) if tx.one("task_run.lock", id=id) else None
+
+
 def _labels(tx: Tx, body: TaskRunCreate) -> dict[str, Any]:
     given: dict[str, Any] = body.labels or {}
     if body.flow_run_id is None:

@@ -19,13 +19,15 @@ from penstock.schemas.states import (
 from penstock.server.ops import transition
 from penstock.server.ops.context import Context
 from penstock.server.ops.deletion import delete_flow_run_row
+from penstock.server.ops.flow_runs import locked_flow_run
+from penstock.server.ops.task_runs import locked_task_run
 from penstock.server.ops.transition import force_state
 from penstock.server.store.transaction import Row, Tx
 
 
 def mark_late(tx: Tx, context: Context, id: str, before: datetime) -> bool:
     """Name a scheduled run Late when it should have started by `before` and was not touched."""
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None or row["state_type"] != StateType.SCHEDULED or row["state_name"] != "Scheduled":
         return False
     due = row["next_scheduled_start_time"]
@@ -40,7 +42,7 @@ def mark_late(tx: Tx, context: Context, id: str, before: datetime) -> bool:
 
 def expire_pause(tx: Tx, context: Context, id: str) -> bool:
     """Fail a run that is still paused although its time to be resumed is over."""
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None or row["state_type"] != StateType.PAUSED:
         return False
     details = json.decode(row["state_state_details"], StateDetails)
@@ -53,7 +55,7 @@ def expire_pause(tx: Tx, context: Context, id: str) -> bool:
 
 def expire_cancelling(tx: Tx, context: Context, id: str) -> bool:
     """Cancel a run whose worker did not confirm in time that it stopped it."""
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None or row["state_type"] != StateType.CANCELLING:
         return False
     cancelled = StateCreate(
@@ -66,10 +68,10 @@ def expire_cancelling(tx: Tx, context: Context, id: str) -> bool:
 
 def cancel_task_run(tx: Tx, context: Context, id: str) -> bool:
     """Cancel a task run that has not ended although its flow run was cancelled."""
-    row = tx.one("task_run.get", id=id)
+    row = locked_task_run(tx, id)
     if row is None or row["flow_run_id"] is None or _is_terminal(row):
         return False
-    parent = tx.one("flow_run.get_for_update", id=row["flow_run_id"])
+    parent = tx.one("flow_run.get", id=row["flow_run_id"])
     if parent is None or parent["state_type"] != StateType.CANCELLED:
         return False
     force_state(tx, context, "task_run", id, _cancelled(StateType.CANCELLED))
@@ -78,7 +80,7 @@ def cancel_task_run(tx: Tx, context: Context, id: str) -> bool:
 
 def cancel_subflow_run(tx: Tx, context: Context, id: str) -> bool:
     """Cancel a subflow run whose parent was cancelled; a deployed one through its worker."""
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None or _is_terminal(row):
         return False
     parent = tx.one("flow_run.parent_state", id=id)
@@ -94,7 +96,7 @@ def cancel_subflow_run(tx: Tx, context: Context, id: str) -> bool:
 
 def delete_expired_flow_run(tx: Tx, context: Context, id: str, before: datetime) -> bool:
     """Delete a run that ended before `before` and belongs to no other."""
-    row = tx.one("flow_run.get_for_update", id=id)
+    row = locked_flow_run(tx, id)
     if row is None or not _is_terminal(row) or row["parent_task_run_id"] is not None:
         return False
     if row["end_time"] is None or row["end_time"] >= before:

@@ -27,12 +27,10 @@ FROM flow_run AS r
 LEFT JOIN flow_run_state AS s ON s.id = r.state_id
 WHERE r.flow_id = :flow_id AND r.idempotency_key = :idempotency_key;
 
--- name: flow_run.get_for_update
-SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
-    s.data AS state_data
-FROM flow_run AS r
-LEFT JOIN flow_run_state AS s ON s.id = r.state_id
-WHERE r.id = :id;
+-- name: flow_run.lock
+-- Keeps the run as it is to the end of the transaction. Read it in a statement of its own after
+-- that: a statement that waited for the lock sees the new row beside the old state.
+SELECT id FROM flow_run WHERE id = :id;
 
 -- name: flow_run.exists
 SELECT id FROM flow_run WHERE id = :id;

@@ -16,6 +16,10 @@ FROM task_run AS r
 LEFT JOIN task_run_state AS s ON s.id = r.state_id
 WHERE r.id = :id;
 
+-- name: task_run.lock
+-- As flow_run.lock.
+SELECT id FROM task_run WHERE id = :id;
+
 -- name: task_run.get_by_key
 SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
     s.data AS state_data
