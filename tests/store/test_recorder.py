@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from msgspec import Raw
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw, ValidationError
 from msgspec.structs import replace
 from tests.store.run_rows import put_flow_run, put_task_run, run_row, state_rows
 from tests.store.task_events import task_event
@@ -309,3 +311,50 @@ def test_events_of_one_run_may_come_over_several_connections(store: Store) -> No
         assert row["state_id"] == str(events[3 * number + 2].id)
         assert (row["state_type"], row["total_run_time"]) == ("COMPLETED", 2.0)
         assert len(states(store, id)) == 3
+
+
+oddities = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["", "\0", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00", "RUNNING"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values),
+    max_leaves=5,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_whatever_an_event_holds_its_neighbours_are_recorded(
+    store: Store, data: st.DataObject
+) -> None:
+    odd_id, good_id = str(uuid7()), str(uuid7())
+    valid = task_event(odd_id, "SCHEDULED", at(0), tags=("a",), details={}, **complete(0))
+    document = json.decode(json.encode(replace(valid, id=uuid7())))
+    for _ in range(data.draw(st.integers(1, 3))):
+        mutate(document, data)
+    try:
+        odd = json.decode(json.encode(document), Event)
+    except ValidationError:
+        return
+    store.write_sync(record, [odd, *a_run(good_id), odd])
+    assert task_run(store, good_id)["state_type"] == "COMPLETED"
+    assert len(states(store, good_id)) == 3
+
+
+def mutate(document: dict[str, Any], data: st.DataObject) -> None:
+    """Replace or remove one member somewhere in the event."""
+    inner = document
+    while True:
+        key = data.draw(st.sampled_from(sorted(inner)))
+        if not isinstance(inner[key], dict) or not inner[key] or data.draw(st.integers(0, 4)) == 0:
+            break
+        inner = inner[key]
+    if data.draw(st.integers(0, 3)) == 0 and inner is not document:
+        del inner[key]
+    else:
+        inner[key] = data.draw(oddities)

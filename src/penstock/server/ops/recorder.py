@@ -265,7 +265,7 @@ def _run_row(tx: Tx, group: _Group) -> dict[str, Any]:
         "labels": run.labels or {},
         "flow_run_run_count": run.flow_run_run_count,
         "state_id": report.id,
-        "state_type": state.type,
+        "state_type": state.type.value,
         "state_name": state.name or default_name(state.type),
         "state_timestamp": report.timestamp,
         "now": tx.now,
@@ -295,7 +295,7 @@ def _state_row(run_id: str, report: _Report) -> dict[str, Any]:
     return {
         "id": report.id,
         "task_run_id": run_id,
-        "type": state.type,
+        "type": state.type.value,
         "name": state.name or default_name(state.type),
         "timestamp": report.timestamp,
         "message": state.message,
