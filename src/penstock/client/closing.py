@@ -20,11 +20,23 @@ class Stage(IntEnum):
 
 _steps: list[tuple[Stage, Step]] = []
 _forgetting: list[Step] = []
+_registered: list[object] = []
 
 
 def at_exit(stage: Stage, step: Step) -> None:
     """Run `step` at exit, after all steps of earlier stages. `step` must bound its own time."""
     _steps.append((stage, step))
+    _close_in_workers()
+
+
+def _close_in_workers() -> None:
+    """Children of `multiprocessing` leave without `atexit`; they have a list of their own."""
+    if "multiprocessing.process" not in sys.modules:
+        return
+    from multiprocessing import process, util
+
+    if process.parent_process() is not None and not _registered:
+        _registered.append(util.Finalize(None, close_all, exitpriority=0))
 
 
 def after_fork(step: Step) -> None:

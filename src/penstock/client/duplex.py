@@ -9,9 +9,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from penstock.client.embedded import HOST, EmbeddedServer, EmbeddedTransport
 from penstock.client.endpoint import endpoint
+from penstock.client.exchange import SocketRefused
 from penstock.client.handshake import (
     OPEN_SECONDS,
-    SocketRefused,
     check_greeted,
     greeting,
     open_connection,

@@ -74,6 +74,10 @@ class TransportFailure(Exception):
         self.connected = connected
 
 
+class SocketRefused(Exception):
+    """The server does not let this client open a socket; asking again does not help."""
+
+
 # --- requests ------------------------------------------------------------------------------------
 
 

@@ -9,13 +9,10 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from penstock.base import json
+from penstock.client.exchange import SocketRefused
 from penstock.client.target import Target
 
 OPEN_SECONDS = 10.0
-
-
-class SocketRefused(Exception):
-    """The server does not let this client open the socket; asking again does not help."""
 
 
 def socket_url(url: str, path: str) -> str:

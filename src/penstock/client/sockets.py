@@ -5,34 +5,18 @@ are committed. Where the socket is refused they go by `POST /events`; inside the
 straight to the application.
 """
 
-import contextlib
 import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import msgspec
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidStatus,
-    WebSocketException,
-)
-from websockets.sync.client import ClientConnection
 
-from penstock.base import json
 from penstock.client.closing import after_fork
 from penstock.client.embedded import EmbeddedTransport
 from penstock.client.endpoint import endpoint
-from penstock.client.handshake import (
-    OPEN_SECONDS,
-    SocketRefused,
-    check_greeted,
-    greeting,
-    open_connection,
-    socket_url,
-)
+from penstock.client.exchange import SocketRefused
 from penstock.client.outbox import Bounds, NotNow, Outbox
 from penstock.client.posting import PostDelivery
 from penstock.client.target import Target, current_target
@@ -41,95 +25,15 @@ from penstock.settings import get_current_settings
 
 logger = logging.getLogger("penstock.client.events")
 
-ACKNOWLEDGED = "penstock.events.v1"
-PLAIN = "prefect"
-ACKNOWLEDGE_SECONDS = 30.0
-POLICY_VIOLATION = 1008
 
+class Socket(Protocol):
+    """Delivers batches over a connection of its own."""
 
-class SocketDelivery:
-    """Delivers batches over one socket, opened when needed and again after it broke.
+    def __call__(self, batch: Sequence[bytes]) -> None: ...
 
-    With the subprotocol `penstock.events.v1` a batch is one frame and is delivered when the
-    server says that it is committed. With `prefect` each event is a frame and the answer to a
-    ping is the best confirmation there is.
-    """
+    def close(self) -> None: ...
 
-    def __init__(self, target: Target, url: str) -> None:
-        self._target = target
-        self._url = socket_url(url, "/events/in")
-        self._socket: ClientConnection | None = None
-        self._sent = 0
-        self._told: set[str] = set()
-
-    def __call__(self, batch: Sequence[bytes]) -> None:
-        try:
-            socket = self._opened()
-            if socket.subprotocol == ACKNOWLEDGED:
-                self._send_acknowledged(socket, batch)
-            else:
-                self._send_plain(socket, batch)
-        except ConnectionClosed as error:
-            self.close()
-            if error.rcvd is not None and error.rcvd.code == POLICY_VIOLATION:
-                raise SocketRefused(error.rcvd.reason or "policy violation") from error
-            raise NotNow(f"the socket to {self._target.name} was closed") from error
-        except InvalidStatus as error:
-            status = error.response.status_code
-            if 400 <= status < 500 and status not in (408, 429):
-                raise SocketRefused(f"HTTP status {status}") from error
-            raise NotNow(f"{self._target.name} answered {status}") from error
-        except InvalidHandshake as error:
-            raise SocketRefused(str(error)) from error
-        except (OSError, WebSocketException, RuntimeError) as error:
-            self.close()
-            raise NotNow(f"{self._target.name}: {error or type(error).__name__}") from error
-
-    def close(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with contextlib.suppress(OSError, WebSocketException):
-                socket.close()
-
-    def abandon(self) -> None:
-        """Forget the socket without a word: it is the parent's of a fork."""
-        self._socket = None
-
-    def _opened(self) -> ClientConnection:
-        if self._socket is not None:
-            return self._socket
-        socket = open_connection(self._target, self._url, [ACKNOWLEDGED, PLAIN], ping_interval=None)
-        try:
-            if socket.subprotocol is not None:
-                socket.send(greeting(self._target), text=True)
-                check_greeted(socket.recv(timeout=OPEN_SECONDS))
-        except BaseException:
-            socket.close()
-            raise
-        self._socket, self._sent = socket, 0
-        return socket
-
-    def _send_acknowledged(self, socket: ClientConnection, batch: Sequence[bytes]) -> None:
-        socket.send(b"[" + b",".join(batch) + b"]", text=True)
-        self._sent += len(batch)
-        while True:
-            frame = json.decode(socket.recv(timeout=ACKNOWLEDGE_SECONDS))
-            if frame.get("type") == "ack" and frame["through"] >= self._sent:
-                return
-            if frame.get("type") == "reject":
-                self._tell_rejected(frame)
-
-    def _send_plain(self, socket: ClientConnection, batch: Sequence[bytes]) -> None:
-        for event in batch:
-            socket.send(event, text=True)
-        if not socket.ping().wait(ACKNOWLEDGE_SECONDS):
-            raise TimeoutError("no answer to a ping")
-
-    def _tell_rejected(self, frame: dict[str, Any]) -> None:
-        reason = str(frame.get("reason"))
-        if reason not in self._told:
-            self._told.add(reason)
-            logger.warning("the server refused the event %s: %s", frame.get("id"), reason)
+    def abandon(self) -> None: ...
 
 
 class EventStream:
@@ -140,7 +44,7 @@ class EventStream:
 
     def __init__(self, target: Target, *, bounds: Bounds | None = None) -> None:
         self.target = target
-        self._socket: SocketDelivery | None = None
+        self._socket: Socket | None = None
         self._requests: PostDelivery | None = None
         self._outbox = Outbox(
             f"events for {target.name}",
@@ -203,6 +107,9 @@ class EventStream:
         else:
             # A transport over a socket has the URL it was made for.
             url = self.target.url or getattr(transport, "url", "")
+            # The socket library costs 20 ms of import that an embedded run does not need.
+            from penstock.client.event_socket import SocketDelivery
+
             self._socket = SocketDelivery(self.target, url)
 
 

@@ -21,7 +21,7 @@ from penstock.base import json
 from penstock.base.clock import utc_now
 from penstock.base.ids import uuid7
 from penstock.client.duplex import POLICY_VIOLATION, Duplex, SocketClosed, open_duplex
-from penstock.client.handshake import SocketRefused
+from penstock.client.exchange import SocketRefused
 from penstock.client.target import Target, current_target
 from penstock.schemas.events import Event, EventFilter, EventOccurredFilter, ReceivedEvent
 from penstock.schemas.logs import Log, LogFilter
