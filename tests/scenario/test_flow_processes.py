@@ -16,6 +16,7 @@ from tests.databases import DATABASES, database_url
 from tests.server_process import ServerProcess
 
 from penstock.client import SyncPenstockClient
+from penstock.client.endpoint import reset
 from penstock.schemas.flow_runs import FlowRun, FlowRunCreate, FlowRunsFilterPage
 from penstock.schemas.flows import FlowCreate
 from penstock.schemas.states import StateCreate, StateType
@@ -29,6 +30,7 @@ def server(
     home = tmp_path_factory.mktemp("server")
     with database_url(request.param, home) as url, ServerProcess(home, database_url=url) as server:
         yield server
+        reset()
 
 
 class Program:
@@ -144,6 +146,32 @@ def test_sigterm_crashes_the_run_and_then_ends_the_process_by_the_signal(
     assert program.states(run) == ["Pending", "Running", "Crashed"]
     assert "terminat" in str(run.state and run.state.message)
     assert [task_run.state_name for task_run in program.task_runs(run)] == ["Crashed"]
+
+
+WAITING_ASYNC = """
+import asyncio
+from penstock import flow
+
+@flow(name="terminated-async")
+async def main():
+    print("running", flush=True)
+    await asyncio.sleep(60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_sigterm_reaches_coroutines_too(server: ServerProcess, tmp_path: Path) -> None:
+    program = Program(server, tmp_path, WAITING_ASYNC)
+    process = program.start()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGTERM, err
+    run = program.flow_run("terminated-async")
+    assert program.states(run) == ["Pending", "Running", "Crashed"]
 
 
 def test_an_interrupt_crashes_the_run(server: ServerProcess, tmp_path: Path) -> None:

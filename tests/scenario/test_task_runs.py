@@ -382,6 +382,45 @@ def test_results_that_cannot_be_written_are_only_warned_about(
     assert keeping()
 
 
+def test_exceptions_are_persisted_in_both_colours(api: EmbeddedApi, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"persist_result": True, "result_storage": tmp_path}
+
+    @task(**options)
+    def fails() -> None:
+        raise ValueError("kept")
+
+    @task(**options)
+    async def fails_async() -> None:
+        raise ValueError("kept")
+
+    @flow(name="kept-errors")
+    async def keeping() -> None:
+        fails(return_state=True)
+        await fails_async(return_state=True)
+
+    asyncio.run(keeping())
+    for run in api.task_runs(api.flow_run("kept-errors")):
+        assert run.state is not None
+        error = run.state.result(raise_on_failure=False)
+        assert isinstance(error, ValueError)
+        assert str(error) == "kept"
+
+
+def test_generator_tasks_keep_their_items(api: EmbeddedApi, tmp_path: Path) -> None:
+    @task(persist_result=True, result_storage=tmp_path)
+    def giving() -> Any:
+        yield from range(3)
+
+    @flow(name="kept-items")
+    def keeping() -> None:
+        giving.submit().wait()
+
+    keeping()
+    state = api.task_runs(api.flow_run("kept-items"))[0].state
+    assert state is not None
+    assert state.result() == [0, 1, 2]
+
+
 def test_a_failing_transaction_rolls_its_tasks_back(api: EmbeddedApi) -> None:
     seen: list[str] = []
 

@@ -211,17 +211,18 @@ def _leave(x: FlowExecution, *, cancelled: bool) -> Steps:
 def _end_by_force(x: FlowExecution, error: BaseException) -> Steps:
     """Put the run in the state that an end from outside leads to, whatever the server thinks."""
     x.error = error
-    if isinstance(error, TerminationSignal):
-        if x.intent() == "cancel":
-            if x.owns_final_hooks:
-                yield from _propose(x, State(type=StateType.CANCELLING), force=True)
-                cancelled = State(type=StateType.CANCELLED, message="The run was cancelled")
-                yield from _propose(x, cancelled, force=True)
-            else:
-                x.logger.info("%s is being cancelled by its runner", x.label)
-            return
-        if x.reschedules:
-            return
+    # An event loop that SIGTERM interrupts cancels its tasks, so the signal arrives as that.
+    terminated = isinstance(error, TerminationSignal) or x.is_terminated
+    if terminated and x.intent() == "cancel":
+        if x.owns_final_hooks:
+            yield from _propose(x, State(type=StateType.CANCELLING), force=True)
+            cancelled = State(type=StateType.CANCELLED, message="The run was cancelled")
+            yield from _propose(x, cancelled, force=True)
+        else:
+            x.logger.info("%s is being cancelled by its runner", x.label)
+        return
+    if terminated and x.reschedules:
+        return
     state = yield Write(partial(x.crashed, error))
     yield from _propose(x, state, force=True)
     x.logger.error("%s crashed: %s", x.label, state.message)

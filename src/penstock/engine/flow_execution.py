@@ -163,6 +163,11 @@ class FlowExecution:
                 return value.strip().lower() == "reschedule"
         return False
 
+    @property
+    def is_terminated(self) -> bool:
+        """Whether SIGTERM has come during this run."""
+        return signals.caught()
+
     def intent(self) -> str | None:
         """What the process was told before it got SIGTERM."""
         return signals.intent()
@@ -244,7 +249,7 @@ class FlowExecution:
         return FlowRunPolicy(retries=self.flow.retries, retry_delay=delay)
 
     def missing_policy(self) -> FlowRunUpdate | None:
-        """What a run made elsewhere lacks: how often it is retried, and its version."""
+        """What a run made elsewhere lacks: how often it is retried, its version; None: nothing."""
         assert self.flow_run is not None
         policy = self.flow_run.empirical_policy
         own = self._policy()
@@ -253,9 +258,12 @@ class FlowExecution:
             retries=policy.retries if policy.retries is not None else own.retries,
             retry_delay=policy.retry_delay if policy.retry_delay is not None else own.retry_delay,
         )
+        version = self.flow.version
+        if complete == policy and version in (None, self.flow_run.flow_version):
+            return None
         return FlowRunUpdate(
             empirical_policy=complete,
-            flow_version=self.flow.version if self.flow.version is not None else ABSENT,
+            flow_version=version if version is not None else ABSENT,
         )
 
     def take_policy(self, update: FlowRunUpdate) -> None:

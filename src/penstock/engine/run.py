@@ -20,6 +20,7 @@ from penstock.engine.record import TaskRecord, TaskShape
 from penstock.engine.task import task_run as task_core
 from penstock.engine.task_execution import TaskExecution
 from penstock.engine.telemetry import flush, sender
+from penstock.engine.timeouts import can_interrupt_blocking_calls
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
@@ -132,6 +133,12 @@ def task_services(x: TaskExecution) -> Services:
 
 def run_task(x: TaskExecution) -> State:
     """Run a task of a plain function to its last state."""
+    if x.task.timeout_seconds is not None and not can_interrupt_blocking_calls():
+        x.logger.warning(
+            "The timeout of %g seconds cannot interrupt a blocking call in a worker thread; such "
+            "a call is finished first",
+            x.task.timeout_seconds,
+        )
     return sync.run(task_core(x), task_services(x))
 
 

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from penstock.schemas.errors import TerminationSignal
 
-_depth = 0
+_inside = 0
+_before: Any = None
+_caught = False
 _intent: str | None = None
 
 
@@ -24,31 +27,39 @@ def intent() -> str | None:
     return _intent
 
 
+def caught() -> bool:
+    """Whether SIGTERM came during the runs that are going on."""
+    return _caught
+
+
 @contextmanager
 def termination_raised() -> Iterator[None]:
     """Let SIGTERM raise `TerminationSignal` in the body.
 
-    Only on the main thread, where signals arrive, and only for the outermost run. Afterwards the
-    handler that was there is put back and, when no intent was stated, gets the signal.
+    Only on the main thread, where signals arrive; several runs there share one handler, whatever
+    the order in which they end. After the last, the handler that was there before is put back
+    and, when SIGTERM came and no intent was stated, gets the signal.
     """
-    global _depth
-    if threading.current_thread() is not threading.main_thread() or _depth:
+    global _inside, _before, _caught
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise TerminationSignal(signal=number)
-
-    before = signal.signal(signal.SIGTERM, handle)
-    _depth += 1
-    caught = False
+    if _inside == 0:
+        _caught = False
+        _before = signal.signal(signal.SIGTERM, _raise)
+    _inside += 1
     try:
         yield
-    except TerminationSignal:
-        caught = True
-        raise
     finally:
-        _depth -= 1
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
-        if caught and _intent is None:
-            os.kill(os.getpid(), signal.SIGTERM)
+        _inside -= 1
+        if _inside == 0:
+            before = _before if _before is not None else signal.SIG_DFL
+            signal.signal(signal.SIGTERM, before)
+            if _caught and _intent is None:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    global _caught
+    _caught = True
+    raise TerminationSignal(signal=number)

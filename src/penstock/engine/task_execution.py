@@ -220,8 +220,13 @@ class TaskExecution:
         expiration = None
         if self.task.cache_expiration is not None:
             expiration = self._now() + self.task.cache_expiration
-        store = self.store if self.store is not None else ResultStore()
+        store = self.store
+        if store is None:
+            store = self._make_store() if self.persisting else ResultStore()
         state = value_state(value, store, self._key, expiration)
+        if self.persisting and transaction is None:
+            # Items of a generator were handed out already; there is nothing to roll back.
+            keep(state, store, self.logger)
         self._take(state)
         return state
 
