@@ -92,13 +92,22 @@ def _check_against_schema(value: dict[str, Any], schema: str) -> None:
     # Imported when a run with input is resumed, the only time it is needed: 60 ms of CPU.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, best_match
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     try:
         document = json.decode(schema)
         Draft202012Validator.check_schema(document)
     except (ValueError, SchemaError) as error:
         raise InputRefused(f"the schema the run left is not a JSON schema: {error}") from None
-    problem = best_match(Draft202012Validator(document).iter_errors(value))
+    # An empty registry: a reference to another address is an error, never a request to it.
+    validator = Draft202012Validator(document, registry=Registry())
+    try:
+        problem = best_match(validator.iter_errors(value))
+    except Unresolvable as error:
+        raise InputRefused(f"the schema the run left refers to nothing: {error}") from None
+    except RecursionError:
+        raise InputRefused("the schema the run left refers to itself without end") from None
     if problem is not None:
         raise InputRefused(f"the run input does not fit: {problem.json_path}: {problem.message}")
 

@@ -1,6 +1,7 @@
 """Resuming paused runs, with and without the input they wait for."""
 
 import json
+import socket
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -113,6 +114,38 @@ def test_input_that_does_not_fit_is_rejected(
 def test_a_broken_schema_is_told(world: World, schema: str) -> None:
     run = waiting(world, schema)
     assert "not a JSON schema" in resumed(world, run, {"name": "x"})["details"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"$ref": "#/$defs/none"}, "refers to nothing"),
+        ({"$ref": "#"}, "without end"),
+    ],
+)
+def test_references_that_lead_nowhere_are_told(
+    world: World, schema: dict[str, Any], words: str
+) -> None:
+    run = waiting(world, json.dumps(schema))
+    assert words in resumed(world, run, {"name": "x"})["details"]["reason"]
+    assert state_of(world, run)["type"] == "PAUSED"
+
+
+def test_references_inside_the_schema_are_followed(world: World) -> None:
+    schema = {"properties": {"n": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "integer"}}}
+    run = waiting(world, json.dumps(schema))
+    assert resumed(world, run, {"n": "x"})["status"] == "REJECT"
+    assert resumed(world, run, {"n": 1})["status"] == "ACCEPT"
+
+
+def test_a_schema_makes_the_server_ask_nobody(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/schema.json"
+        run = waiting(world, json.dumps({"$ref": address}))
+        assert "refers to nothing" in resumed(world, run, {"name": "x"})["details"]["reason"]
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_input_nobody_waits_for_is_rejected(world: World) -> None:
