@@ -127,12 +127,22 @@ class ResultRecord(Generic[R]):
                 "another `result_serializer`, or set `persist_result=False`"
             ) from error
 
+    def stored(self, blob: bytes) -> "ResultRecord[R]":
+        """This record as storage has it: the value as bytes, so that whoever asks for it gets an
+        object of its own."""
+        return ResultRecord(
+            metadata=self.metadata, blob=blob, serializer=self._serializer, persisted=True
+        )
+
     def serialize_metadata(self) -> bytes:
         return self.metadata.dump_bytes()
 
     def serialize(self) -> bytes:
         """The whole record as one JSON document, metadata first."""
-        blob = self.serialize_result()
+        return self.document(self.serialize_result())
+
+    def document(self, blob: bytes) -> bytes:
+        """The document of this record, whose value as bytes is `blob`."""
         try:
             text = json.encode(blob.decode())
             tail = b"}"

@@ -426,6 +426,47 @@ def test_records_in_memory_are_not_read_again(store, storage):
     assert storage.reads == ["k"]
 
 
+def test_runs_do_not_share_a_result_that_one_of_them_changes(store):
+    """Regression: the peer hands the same object to every hit in a process."""
+    value = {"list": [1]}
+    record = store.create_result_record(value, key="k")
+    store.persist_result_record(record)
+    value["list"].append("changed by the run that made it")
+    store.read("k").result["list"].append("changed by a hit")
+    assert store.find("k").result == {"list": [1]}
+    assert record.result is value
+    other = cold(store, store.result_storage)
+    other.read("k").result["list"].append("changed by a hit of another process")
+    assert other.read("k").result == {"list": [1]}
+
+
+def test_storages_may_be_given_as_paths(tmp_path):
+    store = ResultStore(result_storage=tmp_path / "r", metadata_storage=tmp_path / "m")
+    store.write(1, key="k")
+    assert (tmp_path / "m" / "k").exists()
+    assert (tmp_path / "r" / "k").exists()
+
+
+def test_a_record_without_a_key_is_not_written(store):
+    with pytest.raises(ValueError, match="no storage key"):
+        store.persist_result_record(ResultRecord(1))
+
+
+def test_a_storage_that_breaks_is_a_miss_and_not_an_error(tmp_path):
+    class Broken(LocalFileSystem):
+        def _read(self, path):
+            raise PermissionError(path)
+
+        def read_prefix(self, path, size):
+            raise PermissionError(path)
+
+    store = ResultStore(result_storage=Broken(tmp_path))
+    assert not store.exists("k")
+    assert store.find("k") is None
+    with pytest.raises(PermissionError):
+        store.read("k")
+
+
 def test_memory_keeps_the_records_used_last():
     cache = RecordCache(size=2)
     a, b, c = (ResultRecord(i) for i in range(3))

@@ -3,13 +3,14 @@
 import io
 import math
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pydantic
 import pytest
 from hypothesis import given, settings
@@ -253,3 +254,61 @@ def test_default_fields_are_not_shared():
     one, two = JSONSerializer(), JSONSerializer()
     one.dumps_kwargs["indent"] = 2
     assert two.dumps_kwargs == {}
+
+
+class Struct(msgspec.Struct):
+    x: int
+
+
+@dataclass
+class Derived:
+    x: int
+    y: int = field(init=False, default=0)
+
+    def __post_init__(self):
+        self.y = self.x * 2
+
+
+@pytest.mark.parametrize("value", [Struct(1), Derived(2)], ids=repr)
+def test_json_keeps_structs_and_computed_fields(value):
+    serializer = JSONSerializer()
+    assert serializer.loads(serializer.dumps([value])) == [value]
+
+
+def test_json_sets_of_mixed_values_are_kept_and_in_a_fixed_order():
+    serializer = JSONSerializer()
+    value = {1, "a", None, (2, 3)}
+    assert serializer.dumps(value) == serializer.dumps({(2, 3), None, "a", 1})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"__class__": "penstock_has_no.Such", "data": 1}',
+        b'{"__class__": "penstock.serializers.NoSuch", "data": 1}',
+        b'{"__class__": "NoModule", "data": 1}',
+    ],
+)
+def test_a_class_that_is_gone_is_an_error_and_an_exception_keeps_its_text(document):
+    with pytest.raises((ImportError, AttributeError)):
+        JSONSerializer().loads(document)
+    gone = document.replace(b"__class__", b"__exc_type__").replace(b'"data": 1', b'"message": "m"')
+    assert str(JSONSerializer().loads(gone)).endswith(": m")
+
+
+def test_dictionaries_that_look_alike_are_left_alone():
+    serializer = JSONSerializer()
+    for value in ({"__class__": "x"}, {"data": 1}, {"__class__": "x", "data": 1, "more": 2}):
+        assert serializer.loads(serializer.dumps(value)) == value
+
+
+def test_the_base_serializer_does_nothing():
+    class Nothing(Serializer):
+        type: str = "test/nothing"
+
+    with pytest.raises(NotImplementedError):
+        Nothing().dumps(1)
+    with pytest.raises(NotImplementedError):
+        Nothing().loads(b"")
+    assert repr(Nothing()) == "Nothing(type='test/nothing')"
+    assert Nothing() != PickleSerializer()

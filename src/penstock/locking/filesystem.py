@@ -133,6 +133,9 @@ class FileSystemLockManager(LockManager):
             content = json.loads(self._path(key).read_text())
         except FileNotFoundError:
             return None
+        except ValueError:
+            # Only a machine that lost power leaves half a file; nobody there holds it any more.
+            return None
         expires = content.get("expiration")
         owner = content.get("owner")
         held = _Held(

@@ -208,15 +208,16 @@ class ResultStore:
             raise ValueError("the record has no storage key; make it with `create_result_record`")
         if self._locked_by_another(key, holder):
             raise RuntimeError(f"the record {key!r} is locked by another holder; wait for its lock")
+        blob = result_record.serialize_result()
         if self._has_metadata_storage():
             # The value first: a key never leads to a value that is not there.
-            yield writing(storage, key, result_record.serialize_result())
+            yield writing(storage, key, blob)
             yield writing(self.metadata_storage, self._base_key(key), metadata.dump_bytes())
         else:
-            yield writing(storage, key, result_record.serialize())
+            yield writing(storage, key, result_record.document(blob))
         result_record.persisted = True
         if self.cache_result_in_memory:
-            self.cache.put(key, result_record)
+            self.cache.put(key, result_record.stored(blob))
 
     def _write(
         self,
@@ -327,7 +328,12 @@ class ResultStore:
         return key[len(base) + 1 :] if key.startswith(base + os.sep) else key
 
     def _cached(self, key: str) -> ResultRecord[Any] | None:
-        return self.cache.get(self._storage_key(key)) if self.cache_result_in_memory else None
+        """The record in memory, with a value of its own: what one run does to its result must
+        not be seen by the next."""
+        if not self.cache_result_in_memory:
+            return None
+        record = self.cache.get(self._storage_key(key))
+        return None if record is None else record.stored(record.serialize_result())
 
     def _load(self, key: str) -> Steps[ResultRecord[Any]]:
         storage = yield from self._storage()
@@ -344,7 +350,7 @@ class ResultStore:
         else:
             record = ResultRecord.deserialize((yield reading(storage, key)))
         if self.cache_result_in_memory:
-            self.cache.put(self._storage_key(key), record)
+            self.cache.put(self._storage_key(key), record.stored(record.serialize_result()))
         return record
 
     def _load_metadata(self, key: str) -> Steps[ResultRecordMetadata]:

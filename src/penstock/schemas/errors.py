@@ -12,7 +12,8 @@ ExternalSignal (BaseException)        TerminationSignal
 A message says what failed, with which object, and what to do next.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 
 class PenstockException(Exception):
@@ -194,15 +195,47 @@ class ParameterBindError(TypeError, PenstockException):
 
     code = "parameters_do_not_bind"
 
+    @classmethod
+    def from_bind_failure(
+        cls,
+        fn: Callable[..., Any],
+        exc: TypeError,
+        call_args: tuple[Any, ...],
+        call_kwargs: dict[str, Any],
+    ) -> Self:
+        """The error of binding these arguments to `fn`, which raised `exc`."""
+        name = getattr(fn, "__name__", type(fn).__name__)
+        return cls(
+            f"the arguments do not fit {name!r}: {exc}; given were {len(call_args)} positional "
+            f"and the keywords {sorted(call_kwargs)}"
+        )
+
 
 class ParameterTypeError(PenstockException):
     """Arguments do not fit the annotations of the flow."""
 
     code = "parameters_invalid"
 
+    @classmethod
+    def from_validation_error(cls, exc: Any) -> Self:
+        """The error of a failed validation, with a line for each wrong argument."""
+        lines = [
+            f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+            for error in exc.errors(include_url=False)
+        ]
+        return cls("the arguments are not of the annotated types:\n - " + "\n - ".join(lines))
+
 
 class SignatureMismatchError(PenstockException, TypeError):
     code = "signature_mismatch"
+
+    @classmethod
+    def from_bad_params(cls, expected_params: list[str], provided_params: list[str]) -> Self:
+        """The error of a call with other parameters than the function has."""
+        return cls(
+            f"the function takes {expected_params} and was given {provided_params}; "
+            "give exactly its parameters"
+        )
 
 
 class ReservedArgumentError(PenstockException, TypeError):

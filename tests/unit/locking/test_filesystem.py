@@ -210,6 +210,15 @@ def test_a_process_that_dies_inside_the_guard_blocks_nobody(tmp_path):
     assert FileSystemLockManager(tmp_path).acquire_lock("k", "a", acquire_timeout=0)
 
 
+@pytest.mark.parametrize("content", ["", '{"holder": "a', "\0\0\0"])
+def test_half_a_file_after_a_power_cut_is_no_lock(tmp_path, content):
+    locks = FileSystemLockManager(tmp_path)
+    (tmp_path / "k.lock").write_text(content)
+    assert not locks.is_locked("k")
+    assert locks.acquire_lock("k", "me", acquire_timeout=0)
+    assert locks.is_lock_holder("k", "me")
+
+
 KILLED = """
 import os, signal, sys
 from penstock.locking.filesystem import FileSystemLockManager
