@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from penstock.base import json
 from penstock.base.ids import uuid7
 from penstock.schemas.errors import ObjectMissing, RequestInvalid, ServiceUnavailable
-from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
 from penstock.schemas.states import (
     OrchestrationResult,
     SetStateBody,
@@ -32,14 +31,11 @@ from penstock.schemas.states import (
     StateType,
     StateWaitDetails,
 )
-from penstock.schemas.task_runs import TaskRunPolicy
 from penstock.server.domain import state_events
 from penstock.server.domain.orchestration.decide import decide
 from penstock.server.domain.orchestration.facts import (
     Facts,
-    Parent,
     Proposal,
-    Run,
     RunKind,
     aware,
     aware_details,
@@ -59,6 +55,7 @@ from penstock.server.domain.orchestration.verdicts import (
 )
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.emit import emit
+from penstock.server.ops.run_facts import current_state, parent_of, run_of, state_of, subject_of
 from penstock.server.store.transaction import Row, Tx
 
 _STEP = timedelta(microseconds=1)
@@ -122,7 +119,6 @@ class _Statements(Struct, frozen=True):
     read: str
     insert_state: str
     update: str
-    policy: type[FlowRunPolicy] | type[TaskRunPolicy]
 
 
 _STATEMENTS = {
@@ -131,14 +127,12 @@ _STATEMENTS = {
         "transition.flow_run",
         "transition.insert_flow_run_state",
         "transition.update_flow_run",
-        FlowRunPolicy,
     ),
     RunKind.TASK_RUN: _Statements(
         "task run",
         "transition.task_run",
         "transition.insert_task_run_state",
         "transition.update_task_run",
-        TaskRunPolicy,
     ),
 }
 
@@ -194,7 +188,7 @@ class _Transition:
         self.context = context
         self.kind = kind
         self.row = row
-        self.before = _current_state(row)
+        self.before = current_state(row)
         self.wanted_id = None if state.id is UNSET else state.id
         self.proposal = _proposal(tx, state, self.before)
         self.facts = self._facts()
@@ -213,12 +207,12 @@ class _Transition:
     def _facts(self) -> Facts:
         fresh_id = uuid7()
         return Facts(
-            run=_run(self.kind, self.row),
+            run=run_of(self.kind, self.row),
             state=self.before,
             now=self.tx.now,
             fresh_id=fresh_id,
             chance=(fresh_id.int % _CHANCES) / _CHANCES,
-            parent=_parent(self.row) if self.kind is RunKind.TASK_RUN else None,
+            parent=parent_of(self.row) if self.kind is RunKind.TASK_RUN else None,
             cached=self._cached(),
             client_version=self.context.client_version,
             api_version=self.context.api_version,
@@ -237,7 +231,7 @@ class _Transition:
         ):
             return None
         found = self.tx.one("transition.cached_state", cache_key=details.cache_key, now=self.tx.now)
-        return _state(found, "") if found is not None else None
+        return state_of(found, "") if found is not None else None
 
     def _insert_state(self, decision: Decision, placed: Proposal) -> State:
         accepted = decision.status is SetStateStatus.ACCEPT
@@ -310,7 +304,7 @@ class _Transition:
         if row["auto_scheduled"] and row["version"] == 0:
             return
         assert decision.run is not None
-        subject = _subject(row, decision.run.run_count)
+        subject = subject_of(row, decision.run.run_count)
         emit(
             self.tx,
             event=state_events.event_name(state),
@@ -425,101 +419,11 @@ def _proposal(tx: Tx, state: StateCreate, before: State | None) -> Proposal:
     )
 
 
-def _current_state(row: Row) -> State | None:
-    if row["state_id"] is None:
-        return None
-    return _state(
-        {
-            "id": row["state_id"],
-            "type": row["state_type"],
-            "name": row["state_name"],
-            "timestamp": row["state_timestamp"],
-            "message": row["state_message"],
-            "state_details": row["state_state_details"],
-            "data": row["state_data"],
-        },
-        "",
-    )
-
-
-def _state(row: Row, prefix: str) -> State:
-    details: Raw | None = row[f"{prefix}state_details"]
-    return State(
-        id=UUID(row[f"{prefix}id"]),
-        type=StateType(row[f"{prefix}type"]),
-        name=row[f"{prefix}name"],
-        timestamp=row[f"{prefix}timestamp"],
-        message=row[f"{prefix}message"],
-        data=row[f"{prefix}data"],
-        state_details=json.decode(details, StateDetails) if details else StateDetails(),
-    )
-
-
-def _run(kind: RunKind, row: Row) -> Run:
-    fields: dict[str, Any] = {
-        "run_count": row["run_count"],
-        "start_time": row["start_time"],
-        "end_time": row["end_time"],
-        "expected_start_time": row["expected_start_time"],
-        "next_scheduled_start_time": row["next_scheduled_start_time"],
-        "total_run_time": row["total_run_time"],
-    }
-    if kind is RunKind.FLOW_RUN:
-        fields["deployment_id"] = _uuid(row["deployment_id"])
-        fields["parent_task_run_id"] = _uuid(row["parent_task_run_id"])
-        fields["infrastructure_pid"] = row["infrastructure_pid"]
-    else:
-        fields["flow_run_id"] = _uuid(row["flow_run_id"])
-        fields["flow_run_run_count"] = row["flow_run_run_count"]
-    policy = json.decode(row["empirical_policy"], _STATEMENTS[kind].policy)
-    return Run(kind=kind, id=UUID(row["id"]), policy=policy, **fields)
-
-
-def _parent(row: Row) -> Parent | None:
-    if row["parent_id"] is None:
-        return None
-    kind = row["parent_state_type"]
-    details = StateDetails()
-    if kind == StateType.PAUSED and row["parent_state_details"]:
-        details = json.decode(row["parent_state_details"], StateDetails)
-    return Parent(
-        state_type=StateType(kind) if kind else None,
-        run_count=row["parent_run_count"],
-        pause_timeout=details.pause_timeout,
-        pause_reschedule=details.pause_reschedule,
-    )
-
-
-def _uuid(value: str | None) -> UUID | None:
-    return UUID(value) if value is not None else None
-
-
 def _stored_data(data: Any) -> Raw | None:
     """What is kept of a state's data: nothing when it says that the result is nowhere stored."""
     if not is_persisted(data):
         return None
     return data if isinstance(data, Raw) else Raw(json.encode(data))
-
-
-def _subject(row: Row, run_count: int) -> state_events.Subject:
-    tags: set[str] = set()
-    for column in ("tags", "flow_tags", "parent_tags"):
-        held = row[column]
-        if held is not None and bytes(held) != b"[]":
-            tags.update(json.decode(held, list[str]))
-    created_by = row["created_by"]
-    return state_events.Subject(
-        id=row["id"],
-        name=row["name"],
-        run_count=run_count,
-        flow_id=row["flow_id"],
-        flow_name=row["flow_name"],
-        deployment_id=row["deployment_id"],
-        parent_id=row["parent_task_run_id"] if row["parent_name"] is not None else None,
-        parent_name=row["parent_name"],
-        tags=frozenset(tags),
-        created_by=json.decode(created_by, CreatedBy) if created_by is not None else None,
-    )
 
 
 def _answer(decision: Decision, state: State | None) -> OrchestrationResult:
@@ -528,7 +432,7 @@ def _answer(decision: Decision, state: State | None) -> OrchestrationResult:
 
 def _stored_answer(row: Row) -> OrchestrationResult:
     stored = json.decode(row["answered_answer"], _StoredAnswer)
-    return _result(stored.status, stored.reason, 0, _state(row, "answered_"))
+    return _result(stored.status, stored.reason, 0, state_of(row, "answered_"))
 
 
 def _result(

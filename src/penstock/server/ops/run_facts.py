@@ -1,0 +1,111 @@
+"""A run's row, as the statements `transition.*_run` read it, as values of the domain."""
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import Raw
+
+from penstock.base import json
+from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
+from penstock.schemas.states import State, StateDetails, StateType
+from penstock.schemas.task_runs import TaskRunPolicy
+from penstock.server.domain.orchestration.facts import Parent, Run, RunKind
+from penstock.server.domain.state_events import Subject
+from penstock.server.store.transaction import Row
+
+_POLICIES = {RunKind.FLOW_RUN: FlowRunPolicy, RunKind.TASK_RUN: TaskRunPolicy}
+
+
+def current_state(row: Row) -> State | None:
+    """The state the run is in; its data stays JSON."""
+    if row["state_id"] is None:
+        return None
+    return state_of(
+        {
+            "id": row["state_id"],
+            "type": row["state_type"],
+            "name": row["state_name"],
+            "timestamp": row["state_timestamp"],
+            "message": row["state_message"],
+            "state_details": row["state_state_details"],
+            "data": row["state_data"],
+        },
+        "",
+    )
+
+
+def state_of(row: Row, prefix: str) -> State:
+    """The state in the columns that start with `prefix`."""
+    details: Raw | None = row[f"{prefix}state_details"]
+    return State(
+        id=UUID(row[f"{prefix}id"]),
+        type=StateType(row[f"{prefix}type"]),
+        name=row[f"{prefix}name"],
+        timestamp=row[f"{prefix}timestamp"],
+        message=row[f"{prefix}message"],
+        data=row[f"{prefix}data"],
+        state_details=json.decode(details, StateDetails) if details else StateDetails(),
+    )
+
+
+def run_of(kind: RunKind, row: Row) -> Run:
+    """What the rules know about the run itself."""
+    fields: dict[str, Any] = {
+        "run_count": row["run_count"],
+        "start_time": row["start_time"],
+        "end_time": row["end_time"],
+        "expected_start_time": row["expected_start_time"],
+        "next_scheduled_start_time": row["next_scheduled_start_time"],
+        "total_run_time": row["total_run_time"],
+    }
+    if kind is RunKind.FLOW_RUN:
+        fields["deployment_id"] = _uuid(row["deployment_id"])
+        fields["parent_task_run_id"] = _uuid(row["parent_task_run_id"])
+        fields["infrastructure_pid"] = row["infrastructure_pid"]
+    else:
+        fields["flow_run_id"] = _uuid(row["flow_run_id"])
+        fields["flow_run_run_count"] = row["flow_run_run_count"]
+    policy = json.decode(row["empirical_policy"], _POLICIES[kind])
+    return Run(kind=kind, id=UUID(row["id"]), policy=policy, **fields)
+
+
+def parent_of(row: Row) -> Parent | None:
+    """The flow run of a task run."""
+    if row["parent_id"] is None:
+        return None
+    kind = row["parent_state_type"]
+    details = StateDetails()
+    if kind == StateType.PAUSED and row["parent_state_details"]:
+        details = json.decode(row["parent_state_details"], StateDetails)
+    return Parent(
+        state_type=StateType(kind) if kind else None,
+        run_count=row["parent_run_count"],
+        pause_timeout=details.pause_timeout,
+        pause_reschedule=details.pause_reschedule,
+    )
+
+
+def subject_of(row: Row, run_count: int) -> Subject:
+    """What the event of a flow run's state change says about the run."""
+    tags: set[str] = set()
+    for column in ("tags", "flow_tags", "parent_tags"):
+        held = row[column]
+        if held is not None and bytes(held) != b"[]":
+            tags.update(json.decode(held, list[str]))
+    created_by = row["created_by"]
+    return Subject(
+        id=row["id"],
+        name=row["name"],
+        run_count=run_count,
+        flow_id=row["flow_id"],
+        flow_name=row["flow_name"],
+        deployment_id=row["deployment_id"],
+        parent_id=row["parent_task_run_id"] if row["parent_name"] is not None else None,
+        parent_name=row["parent_name"],
+        tags=frozenset(tags),
+        created_by=json.decode(created_by, CreatedBy) if created_by is not None else None,
+    )
+
+
+def _uuid(value: str | None) -> UUID | None:
+    return UUID(value) if value is not None else None
