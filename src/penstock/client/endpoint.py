@@ -140,10 +140,7 @@ class Endpoint:
                 return
             version = self._ask_version()
             if version is not None:
-                ours = bool(self.session.extensions)
-                warning = version_warning(version, penstock=ours, name=self.target.name)
-                if warning:
-                    logger.warning("%s", warning)
+                check_version(version, self.session.extensions, self.target.name)
             self._checked = True
 
 
@@ -163,6 +160,13 @@ async def _adrive(conversation: Conversation, transport: "embedded.EmbeddedTrans
                 step = conversation.send(response)
     except StopIteration as end:
         return end.value
+
+
+def check_version(version: str, extensions: frozenset[str] | None, name: str) -> None:
+    """Raises `RuntimeError` for a server this client cannot work with, warns of an old one."""
+    warning = version_warning(version, penstock=bool(extensions), name=name)
+    if warning:
+        logger.warning("%s", warning)
 
 
 def version_warning(version: str, *, penstock: bool, name: str) -> str | None:

@@ -14,7 +14,7 @@ from penstock.base.run_context import current_run
 from penstock.base.version import VERSION
 from penstock.client.aio import AsyncCaller
 from penstock.client.calls import AskExtensions, Call, Steps, needs_plan, plan
-from penstock.client.endpoint import Endpoint, endpoint
+from penstock.client.endpoint import Endpoint, check_version, endpoint
 from penstock.client.exchange import Request, Response, build, operation, read, refusal
 from penstock.client.generated import AsyncMethods, SyncMethods
 from penstock.client.target import Target, current_target
@@ -76,6 +76,13 @@ class SyncPenstockClient(SyncMethods):
 
     def client_version(self) -> str:
         return VERSION
+
+    def raise_for_api_version_mismatch(self) -> None:
+        """Raises `RuntimeError` when this client cannot work with the server's version. Every
+        client asks once per process and API by itself."""
+        check_version(self.call("read_version"), self.extensions, self.target.name)
+
+    raise_for_api_version_mismatch_once = raise_for_api_version_mismatch
 
     def _one(self, asked: Call[Any]) -> Any:
         request = build(operation(asked.operation), asked.params, asked.body, asked.query)
@@ -155,6 +162,13 @@ class PenstockClient(AsyncMethods):
 
     def client_version(self) -> str:
         return VERSION
+
+    async def raise_for_api_version_mismatch(self) -> None:
+        """As `SyncPenstockClient.raise_for_api_version_mismatch`."""
+        version = await self.call("read_version")
+        check_version(version, await self._caller.extensions(), self.target.name)
+
+    raise_for_api_version_mismatch_once = raise_for_api_version_mismatch
 
     async def _one(self, asked: Call[Any]) -> Any:
         request = build(operation(asked.operation), asked.params, asked.body, asked.query)

@@ -12,9 +12,12 @@ from penstock.schemas.events import (
     EventTextFilter,
 )
 
+EventIDFilter = EventIdFilter
+
 __all__ = [
     "EventAnyResourceFilter",
     "EventFilter",
+    "EventIDFilter",
     "EventIdFilter",
     "EventNameFilter",
     "EventOccurredFilter",

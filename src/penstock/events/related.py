@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from penstock.base.run_context import RunContext
+from penstock.base.run_context import RunContext, current_run
 from penstock.events.schemas.events import RelatedResource
 from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE
 
@@ -40,6 +40,13 @@ def related_resources_of(
     ]
     found.extend(tags_as_related_resources(_tags(run)))
     return [resource for resource in found if resource.id not in exclude]
+
+
+async def related_resources_from_run_context(
+    client: Any = None, exclude: Collection[str] | None = None
+) -> list[RelatedResource]:
+    """The resources around the calling code's run. `client` is accepted and not needed."""
+    return related_resources_of(current_run.get(), exclude or ())
 
 
 def _related(kind: str, role: str, identifier: Any, name: str | None) -> RelatedResource:
