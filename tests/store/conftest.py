@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -15,32 +16,40 @@ from penstock.server.store import Store, open_store
 POSTGRES = os.environ.get("PENSTOCK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
 
-def _reachable() -> bool:
-    try:
-        psycopg.connect(POSTGRES, connect_timeout=3).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+def _of_database(name: str) -> str:
+    return urlunsplit(urlsplit(POSTGRES)._replace(path=f"/{name}"))
 
 
 @pytest.fixture(scope="session")
-def postgres_reachable() -> bool:
-    return _reachable()
+def postgres_database() -> Iterator[str | None]:
+    """The URL of a database of this test run; None when no server can be reached.
+
+    A database of its own, because readers of the event log wait for every transaction that is
+    open in theirs.
+    """
+    try:
+        connection = psycopg.connect(POSTGRES, connect_timeout=3, autocommit=True)
+    except psycopg.OperationalError:
+        yield None
+        return
+    name = f"penstock_store_{uuid4().hex}"
+    with closing(connection):
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield _of_database(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
-def postgres_url(postgres_reachable: bool) -> Iterator[str]:
+def postgres_url(postgres_database: str | None) -> Iterator[str]:
     """The URL of an empty schema in PostgreSQL that is gone after the test."""
-    if not postgres_reachable:
+    if postgres_database is None:
         pytest.skip("2026-11-25: no PostgreSQL server answers at PENSTOCK_TEST_POSTGRES")
     schema = f"store_{uuid4().hex}"
-    with closing(psycopg.connect(POSTGRES, autocommit=True)) as connection:
+    with closing(psycopg.connect(postgres_database, autocommit=True)) as connection:
         connection.execute(f"CREATE SCHEMA {schema}".encode())
-        try:
-            separator = "&" if "?" in POSTGRES else "?"
-            yield f"{POSTGRES}{separator}options=-c%20search_path%3D{schema}"
-        finally:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        separator = "&" if "?" in postgres_database else "?"
+        yield f"{postgres_database}{separator}options=-c%20search_path%3D{schema}"
+        connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,6 +6,7 @@ import threading
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -105,6 +106,19 @@ def test_an_event_is_not_shown_before_an_earlier_transaction_ended(store: Store)
         assert await store.read(names_after) == ["slow", "fast"]
 
     asyncio.run(story())
+
+
+def test_a_transaction_of_another_database_holds_up_nobody(
+    store: Store, postgres_database: str
+) -> None:
+    if store.dialect == "sqlite":
+        pytest.skip("2026-11-25: an SQLite file is one database")
+    elsewhere = urlunsplit(urlsplit(postgres_database)._replace(path="/postgres"))
+    with closing(psycopg.connect(elsewhere)) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        store.write_sync(emit, "a")
+        assert store.read_sync(names_after) == ["a"]
+        assert store.read_sync(lambda tx: tx.one("event.last")) != {"seq": 0}
 
 
 def test_no_consumer_skips_or_repeats_an_event_under_concurrent_writers(store: Store) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import event as note_coverage
@@ -19,6 +20,7 @@ from penstock.schemas.events import (
     EventIdFilter,
     EventNameFilter,
     EventOccurredFilter,
+    EventOrder,
     EventRelatedFilter,
     EventResourceFilter,
     EventTextFilter,
@@ -202,3 +204,78 @@ def test_the_database_and_the_predicate_choose_the_same_events(
         note_coverage(f"found some, not all: {0 < len(expected) < len(stored)}")
         assert ids == expected, json_text(one)
         assert total == len(expected)
+
+
+@given(
+    stored=events,
+    wanted=filters,
+    order=st.sampled_from(EventOrder),
+    leading=st.booleans(),
+    size=st.integers(1, 3),
+)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_pages_behind_each_other_make_the_whole_list(
+    store: Store,
+    stored: list[Event],
+    wanted: EventFilter,
+    order: EventOrder,
+    leading: bool,
+    size: int,
+) -> None:
+    changes: dict[str, Any] = {"order": order}
+    if leading:
+        # One named resource is found through the index of resources.
+        changes["any_resource"] = EventAnyResourceFilter(id=[stored[0].resource[RESOURCE_ID]])
+    wanted = msgspec.structs.replace(wanted, **changes)
+
+    def page_through(tx: Tx) -> None:
+        for event in stored:
+            insert(tx, event)
+        pages: list[UUID] = []
+        after = None
+        while True:
+            sql, params = select(
+                "event", {"event": wanted}, after=after, limit=size, dialect=tx.dialect
+            )
+            rows = tx.fetch(sql, params)
+            pages += [UUID(row["id"]) for row in rows]
+            if len(rows) < size:
+                raise Undo((found_ids(tx, wanted), pages))
+            after = (rows[-1]["occurred"], rows[-1]["id"])
+
+    with pytest.raises(Undo) as undone:
+        store.write_sync(page_through)
+    whole, pages = undone.value.result
+    assert pages == whole
+    matches = matcher(wanted)
+    expected = sorted(
+        (event for event in stored if matches(event)),
+        key=lambda event: (event.occurred, str(event.id)),
+        reverse=order is EventOrder.DESC,
+    )
+    assert whole == [event.id for event in expected]
+
+
+@given(stored=events, wanted=filters, order=st.sampled_from(EventOrder))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_distinct_keeps_the_first_event_of_each_resource(
+    store: Store, stored: list[Event], wanted: EventFilter, order: EventOrder
+) -> None:
+    resource = msgspec.structs.replace(wanted.resource or EventResourceFilter(), distinct=True)
+    distinct = msgspec.structs.replace(wanted, resource=resource, order=order)
+    plain = msgspec.structs.replace(distinct, resource=wanted.resource)
+    (every, _), (ids, total) = answers(store, stored, [plain, distinct])
+    resource_of = {event.id: event.resource[RESOURCE_ID] for event in stored}
+    firsts = {}
+    for id in every:
+        firsts.setdefault(resource_of[id], id)
+    assert ids == list(firsts.values())
+    assert total == len(firsts)

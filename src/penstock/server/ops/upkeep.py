@@ -141,4 +141,4 @@ def _cancelled(type: StateType) -> StateCreate:
 def _resources(row: Row) -> list[dict[str, Any]]:
     ids = {row["resource_id"]}
     ids.update(resource["prefect.resource.id"] for resource in json.decode(row["related"]))
-    return [{"resource_id": id, "seq": row["seq"]} for id in ids]
+    return [{"resource_id": id, "occurred": row["occurred"], "seq": row["seq"]} for id in ids]

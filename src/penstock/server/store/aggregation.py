@@ -3,13 +3,13 @@
 Everything is computed in the database: a request over a million rows moves only its answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from penstock.schemas.events import EventFilter, EventOrder
+from penstock.schemas.events import EventFilter
 from penstock.server.store.columns import microseconds
-from penstock.server.store.selection import matching
+from penstock.server.store.selection import matching, select
 from penstock.server.store.transaction import Row, Tx
 
 _MICROSECONDS = 1_000_000.0
@@ -74,16 +74,8 @@ def events_after(
     tx: Tx, filter: EventFilter, after: tuple[datetime, str] | None, limit: int
 ) -> list[Row]:
     """Up to `limit` events in the filter's order, those behind the key `after` only."""
-    inner, params = matching("event", {"event": filter}, dialect=tx.dialect)
-    ascending = filter.order == EventOrder.ASC
-    order = "occurred, id" if ascending else "occurred DESC, id DESC"
-    condition = ""
-    key: Sequence[Any] = ()
-    if after is not None:
-        condition = f"WHERE (occurred, id) {'>' if ascending else '<'} (?, ?)"
-        key = (microseconds(after[0]), after[1])
-    sql = f"SELECT * FROM ({inner}) AS matched {condition} ORDER BY {order} LIMIT ?"  # noqa: S608
-    return tx.fetch(sql, [*params, *key, limit])
+    sql, params = select("event", {"event": filter}, after=after, limit=limit, dialect=tx.dialect)
+    return tx.fetch(sql, params)
 
 
 def event_names(tx: Tx, filter: EventFilter) -> list[Row]:

@@ -32,21 +32,58 @@ from penstock.server.store.transaction import Dialect
 T = TypeVar("T")
 
 
+def leading_resource(given: EventFilter) -> str | None:
+    """A resource that every event of the filter has in some role, if one is named.
+
+    Its events are found, in order of time, in the index of resources.
+    """
+    lists = [given.resource.id if given.resource else None]
+    lists += [element.id for element in _elements(given.related)]
+    lists += [element.id for element in _elements(given.any_resource)]
+    return next((ids[0] for ids in lists if ids and len(ids) == 1), None)
+
+
+def only_leads(given: EventFilter) -> bool:
+    """Whether the filter asks for nothing but a time range and its leading resource."""
+    rest = (given.id.id, given.event, given.resource, given.related, given.text)
+    elements = _elements(given.any_resource)
+    return (
+        not any(rest)
+        and len(elements) == 1
+        and leading_resource(given) is not None
+        and not elements[0].id_prefix
+        and not elements[0].labels
+    )
+
+
+def leading_conditions(given: EventFilter) -> Part:
+    """The part of a filter that its entries in the index of resources, `found`, can answer."""
+    return Part(
+        "found.resource_id = ? AND found.occurred >= ? AND found.occurred <= ?",
+        (leading_resource(given), given.occurred.since, given.occurred.until),
+    )
+
+
 def event_conditions(given: EventFilter, dialect: Dialect) -> Part:
-    """What a filter asks of a row of `event`, apart from `order` and `resource.distinct`."""
-    parts = [
-        Part(
-            "event.occurred >= ? AND event.occurred <= ?",
-            (given.occurred.since, given.occurred.until),
-        )
-    ]
+    """What a filter asks of a row of `event`, apart from `order` and `resource.distinct`.
+
+    With a leading resource the row is joined to its entry in the index of resources, `found`.
+    """
+    indexed = leading_resource(given) is None
+    if indexed:
+        bounds = (given.occurred.since, given.occurred.until)
+        parts = [Part("event.occurred >= ? AND event.occurred <= ?", bounds)]
+    else:
+        parts = [leading_conditions(given), Part("event.seq = found.seq")]
     if given.id.id:
         parts.append(among("event.id", list(given.id.id), dialect))
     parts.extend(_name_parts(given, dialect))
     if given.resource is not None:
-        parts.append(_primary(given.resource, dialect))
-    parts.extend(_related(element, dialect) for element in _elements(given.related))
-    parts.extend(_any_resource(element, dialect) for element in _elements(given.any_resource))
+        parts.append(_primary(given.resource, dialect, indexed))
+    for related in _elements(given.related):
+        parts.append(_related(related, dialect, indexed))
+    for resource in _elements(given.any_resource):
+        parts.append(_any_resource(resource, dialect, indexed))
     if given.text is not None:
         parts.append(_text(given.text.query, dialect))
     return joined(parts)
@@ -128,11 +165,14 @@ def _indexed(ids: list[str], dialect: Dialect) -> Part:
     return Part(f"event.seq IN (SELECT seq FROM event_resource WHERE {wanted.sql})", wanted.params)
 
 
-def _primary(given: EventResourceFilter | EventAnyResourceFilter, dialect: Dialect) -> Part:
+def _primary(
+    given: EventResourceFilter | EventAnyResourceFilter, dialect: Dialect, indexed: bool
+) -> Part:
     """Conditions on the resource the event is about."""
     parts = []
     if given.id:
-        parts.append(_indexed(given.id, dialect))
+        if indexed:
+            parts.append(_indexed(given.id, dialect))
         parts.append(among("event.resource_id", given.id, dialect))
     if given.id_prefix:
         parts.append(begins_with("event.resource_id", given.id_prefix))
@@ -162,7 +202,7 @@ def _some_related(parts: Sequence[Part], dialect: Dialect) -> Part:
     return Part(f"EXISTS (SELECT 1 FROM {source} AS {alias} WHERE {inner.sql})", inner.params)
 
 
-def _related(given: EventRelatedFilter, dialect: Dialect) -> Part:
+def _related(given: EventRelatedFilter, dialect: Dialect, indexed: bool) -> Part:
     identity, role = _member(RESOURCE_ID, dialect), _member(RESOURCE_ROLE, dialect)
     parts = []
     if given.id:
@@ -183,12 +223,13 @@ def _related(given: EventRelatedFilter, dialect: Dialect) -> Part:
     if not parts:
         return joined(())
     named = [id for id, _ in given.resources_in_roles or ()]
-    indexed = [_indexed(ids, dialect) for ids in (given.id, named) if ids]
-    return joined([*indexed, _some_related(parts, dialect)])
+    lists = (given.id, named) if indexed else ()
+    found = [_indexed(ids, dialect) for ids in lists if ids]
+    return joined([*found, _some_related(parts, dialect)])
 
 
-def _any_resource(given: EventAnyResourceFilter, dialect: Dialect) -> Part:
-    primary = _primary(given, dialect)
+def _any_resource(given: EventAnyResourceFilter, dialect: Dialect, indexed: bool) -> Part:
+    primary = _primary(given, dialect, indexed=False)
     if not primary.sql:
         return primary
     identity = _member(RESOURCE_ID, dialect)
@@ -199,7 +240,7 @@ def _any_resource(given: EventAnyResourceFilter, dialect: Dialect) -> Part:
         parts.append(begins_with(identity, given.id_prefix))
     parts.extend(_labels("related.value", given.labels, dialect))
     found = joined([primary, _some_related(parts, dialect)], Operator.OR)
-    if not given.id:
+    if not given.id or not indexed:
         return found
     return joined([_indexed(given.id, dialect), found])
 

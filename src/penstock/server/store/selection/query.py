@@ -1,14 +1,19 @@
 """Whole statements: the rows of one kind that match, in an order, or how many there are."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
 
-from penstock.schemas.events import EventFilter, EventOrder
-from penstock.server.store.selection.conditions import TRUE, Part
-from penstock.server.store.selection.events import event_conditions
+from penstock.server.store.selection.conditions import Part
+from penstock.server.store.selection.feed import (
+    count_events,
+    matching_events,
+    select_events,
+    where_clause,
+)
 from penstock.server.store.selection.runs import (
     Filters,
     flow_conditions,
@@ -36,7 +41,6 @@ _SOURCES = {
     "flow_run": _WITH_STATE.format(run="flow_run"),
     "task_run": _WITH_STATE.format(run="task_run"),
     "log": "SELECT log.* FROM log",
-    "event": "SELECT event.* FROM event",
 }
 
 _COLUMNS = {
@@ -58,16 +62,22 @@ def select(
     sort: StrEnum | str | None = None,
     limit: int | None = None,
     offset: int = 0,
+    after: tuple[datetime, str] | None = None,
     dialect: Dialect,
 ) -> tuple[str, list[Any]]:
     """A statement for `tx.fetch`: rows of `entity` that match all filters.
 
     `filters` maps an entity to its filter; one that is None asks for nothing. Rows hold the
     columns of the table; a run has its state's `state_message`, `state_state_details` and
-    `state_data` too. Without `sort` rows come by id, events as their filter says.
+    `state_data` too. Without `sort` rows come by id, events as their filter says. `after` is for
+    events: the time and id of the event that the rows come behind.
     """
-    sql, params = _matching(entity, filters, _SOURCES[entity], dialect)
-    sql += f" ORDER BY {_order(entity, filters, sort, dialect)}"
+    if entity == "event":
+        sql, params = select_events(filters.get("event"), sort, after, dialect)
+    else:
+        where = _conditions(entity, filters, dialect)
+        sql = f"{_SOURCES[entity]}{where_clause(where)} ORDER BY {_order(entity, sort, dialect)}"
+        params = list(where.params)
     if limit is not None or (offset and dialect == "sqlite"):
         sql += " LIMIT ?"
         params.append(-1 if limit is None else limit)
@@ -81,67 +91,33 @@ def count(
     entity: str, filters: Mapping[str, Struct | None], *, dialect: Dialect
 ) -> tuple[str, list[Any]]:
     """A statement for `tx.fetch` with one row, whose `count` is how many rows match."""
-    given = filters.get("event")
-    what = "*"
-    if _distinct(given):
-        what = "DISTINCT event.resource_id"
+    if entity == "event":
+        return count_events(filters.get("event"), dialect)
     where = _conditions(entity, filters, dialect)
-    sql = f"SELECT count({what}) AS count FROM {entity}"
-    return sql + (f" WHERE {where.sql}" if where.sql else ""), list(where.params)
+    return f"SELECT count(*) AS count FROM {entity}{where_clause(where)}", list(where.params)
 
 
 def matching(
     entity: str, filters: Mapping[str, Struct | None], *, dialect: Dialect
 ) -> tuple[str, list[Any]]:
     """A statement to aggregate over: the table's columns of the rows that match, in no order."""
-    source = f"SELECT {entity}.* FROM {entity}"
-    return _matching(entity, filters, source, dialect)
+    if entity == "event":
+        return matching_events(filters.get("event"), dialect)
+    where = _conditions(entity, filters, dialect)
+    return f"SELECT {entity}.* FROM {entity}{where_clause(where)}", list(where.params)
 
 
 def _conditions(entity: str, filters: Filters, dialect: Dialect) -> Part:
     given = {name: filter for name, filter in filters.items() if filter is not None}
-    if entity != "event":
-        return _CONDITIONS[entity](given, dialect)
-    events = given.get("event")
-    return event_conditions(events, dialect) if isinstance(events, EventFilter) else TRUE
+    return _CONDITIONS[entity](given, dialect)
 
 
-def _matching(
-    entity: str, filters: Filters, source: str, dialect: Dialect
-) -> tuple[str, list[Any]]:
-    where = _conditions(entity, filters, dialect)
-    condition = f" WHERE {where.sql}" if where.sql else ""
-    params = list(where.params)
-    if entity == "event" and _distinct(given := filters.get("event")):
-        order = _event_order(given)
-        # One event for each resource: the first in the order asked for.
-        sql = (
-            "SELECT event.* FROM event JOIN (SELECT event.seq, row_number() OVER"
-            f" (PARTITION BY event.resource_id ORDER BY {order}) AS place FROM event{condition})"
-            " AS ranked ON ranked.seq = event.seq AND ranked.place = 1"
-        )
-        return sql, params
-    return source + condition, params
-
-
-def _distinct(given: Struct | None) -> bool:
-    return isinstance(given, EventFilter) and bool(given.resource and given.resource.distinct)
-
-
-def _event_order(given: Struct | None, sort: StrEnum | str | None = None) -> str:
-    order = sort or (given.order if isinstance(given, EventFilter) else EventOrder.DESC)
-    direction = "ASC" if order == EventOrder.ASC else "DESC"
-    return f"event.occurred {direction}, event.id {direction}"
-
-
-def _order(entity: str, filters: Filters, sort: StrEnum | str | None, dialect: Dialect) -> str:
+def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
     """ORDER BY of a sort like `END_TIME_DESC`; the id decides between equal rows.
 
     Null counts as the smallest value, as SQLite has it and our indexes on PostgreSQL do; only
     the next scheduled time, which is read to see what comes next, puts it last.
     """
-    if entity == "event":
-        return _event_order(filters.get("event"), sort)
     name, _, direction = (sort or "ID_ASC").rpartition("_")
     if name == "ID":
         return f"{entity}.id {direction}"

@@ -3,13 +3,13 @@
 SELECT seq, id, occurred, received, event, resource_id, resource, related, payload, follows
 FROM event
 WHERE seq > :seq
-    AND seq < penstock_event_base(pg_snapshot_xmin(pg_current_snapshot()))
+    AND seq < (SELECT penstock_event_horizon())
 ORDER BY seq
 LIMIT :limit
 
 -- name: event.last
 SELECT coalesce(max(seq), 0) AS seq FROM event
-WHERE seq < penstock_event_base(pg_snapshot_xmin(pg_current_snapshot()))
+WHERE seq < (SELECT penstock_event_horizon())
 
 -- name: event.align
 -- After a move to another database server, whose transaction numbers are lower, new events must

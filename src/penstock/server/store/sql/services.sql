@@ -84,13 +84,13 @@ LIMIT :limit;
 DELETE FROM log WHERE flow_run_id = :id AND created < :before;
 
 -- name: event.expired
-SELECT seq, resource_id, related FROM event
+SELECT seq, occurred, resource_id, related FROM event
 WHERE occurred < :before
 ORDER BY occurred
 LIMIT :limit;
 
 -- name: event.expired_of_name
-SELECT seq, resource_id, related FROM event
+SELECT seq, occurred, resource_id, related FROM event
 WHERE event = :event AND occurred < :before
 ORDER BY occurred
 LIMIT :limit;
@@ -99,4 +99,5 @@ LIMIT :limit;
 DELETE FROM event WHERE seq = :seq;
 
 -- name: event.delete_resource
-DELETE FROM event_resource WHERE resource_id = :resource_id AND seq = :seq;
+DELETE FROM event_resource
+WHERE resource_id = :resource_id AND occurred = :occurred AND seq = :seq;
