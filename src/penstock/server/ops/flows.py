@@ -43,7 +43,7 @@ def put_flow(tx: Tx, context: Context, body: FlowCreate) -> Made[Row]:
     One statement when the flow is there, four when it is made. An existing flow is left as it
     is, whatever tags and labels `body` has.
     """
-    row = tx.one("flow.get_by_name", name=body.name)
+    row = tx.one("flow.hold_by_name", name=body.name)
     if row is not None:
         return Made(row, False)
     row = {
@@ -66,7 +66,7 @@ def put_flow(tx: Tx, context: Context, body: FlowCreate) -> Made[Row]:
         record(tx, context, _change("created", after=row))
         return Made(row, True)
     # Another transaction made it between the two statements.
-    row = tx.one("flow.get_by_name", name=body.name)
+    row = tx.one("flow.hold_by_name", name=body.name)
     if row is None:
         raise ObjectMissing(f"flow {body.name!r} was deleted while it was created; repeat")
     return Made(row, False)

@@ -9,6 +9,10 @@ SELECT * FROM flow WHERE id = :id;
 -- name: flow.get_by_name
 SELECT * FROM flow WHERE name = :name;
 
+-- name: flow.hold_by_name
+-- As flow.get_by_name, and the flow cannot be deleted before the transaction ends.
+SELECT * FROM flow WHERE name = :name;
+
 -- name: flow.set_tags
 UPDATE flow SET tags = :tags, updated = :now WHERE id = :id;
 

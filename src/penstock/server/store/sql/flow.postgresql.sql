@@ -1,0 +1,2 @@
+-- name: flow.hold_by_name
+SELECT * FROM flow WHERE name = :name FOR KEY SHARE;
