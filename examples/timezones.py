@@ -8,6 +8,7 @@ compiled file, find the clock changes of a range of years), aggregates, and writ
 
 import argparse
 import csv
+import logging
 import struct
 import sys
 import time
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from penstock import flow, get_run_logger, task, unmapped
 from penstock.futures import as_completed
+from penstock.logging import get_logger
 from penstock.runtime import flow_run
 
 
@@ -145,6 +147,8 @@ def main() -> int:
     options = parser.parse_args()
     if not 1970 <= options.first <= options.last <= 2100:
         parser.error("the years must rise and lie between 1970 and 2100")
+    # Twelve hundred lines saying that a task finished would hide the progress.
+    get_logger("task_runs").setLevel(logging.WARNING)
     started = time.monotonic()
     summary = timezones(options.first, options.last, options.report)
     for name, value in summary.items():
