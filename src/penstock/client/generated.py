@@ -53,6 +53,25 @@ from penstock.schemas.flows import (
     FlowsPaginateBody,
     FlowUpdate,
 )
+from penstock.schemas.limits import (
+    ConcurrencyLimit,
+    ConcurrencyLimitCreate,
+    ConcurrencyLimitsPage,
+    ConcurrencyLimitV2,
+    ConcurrencyLimitV2Create,
+    ConcurrencyLimitV2Update,
+    ConcurrencyLimitWithLeaseResponse,
+    GlobalConcurrencyLimitResponse,
+    LeaseRelease,
+    LeaseRenewal,
+    MinimalConcurrencyLimitResponse,
+    SlotsDecrement,
+    SlotsIncrement,
+    SlotsIncrementWithLease,
+    TaggedSlotsDecrement,
+    TaggedSlotsIncrement,
+    TaggedSlotsReset,
+)
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogSort
 from penstock.schemas.states import OrchestrationResult, State, StateCreate
 from penstock.schemas.task_runs import (
@@ -496,6 +515,94 @@ class SyncMethods:
         """GET /events/filter/next"""
         return self.call("read_account_events_page", page_token=page_token)
 
+    def create_concurrency_limit(self, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
+        """POST /concurrency_limits/"""
+        return self.call("create_concurrency_limit", body=body)
+
+    def decrement_concurrency_limits_v1(
+        self, body: TaggedSlotsDecrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /concurrency_limits/decrement"""
+        return self.call("decrement_concurrency_limits_v1", body=body)
+
+    def read_concurrency_limits(
+        self, body: ConcurrencyLimitsPage | None = None
+    ) -> ConcurrencyLimit:
+        """POST /concurrency_limits/filter"""
+        return self.call("read_concurrency_limits", body=body)
+
+    def increment_concurrency_limits_v1(
+        self, body: TaggedSlotsIncrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /concurrency_limits/increment"""
+        return self.call("increment_concurrency_limits_v1", body=body)
+
+    def delete_concurrency_limit_by_tag(self, tag: str) -> Any:
+        """DELETE /concurrency_limits/tag/{tag}"""
+        return self.call("delete_concurrency_limit_by_tag", tag)
+
+    def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
+        """GET /concurrency_limits/tag/{tag}"""
+        return self.call("read_concurrency_limit_by_tag", tag)
+
+    def reset_concurrency_limit_by_tag(self, tag: str, body: TaggedSlotsReset | None = None) -> Any:
+        """POST /concurrency_limits/tag/{tag}/reset"""
+        return self.call("reset_concurrency_limit_by_tag", tag, body=body)
+
+    def delete_concurrency_limit(self, id: UUID | str) -> Any:
+        """DELETE /concurrency_limits/{id}"""
+        return self.call("delete_concurrency_limit", id)
+
+    def read_concurrency_limit(self, id: UUID | str) -> ConcurrencyLimit:
+        """GET /concurrency_limits/{id}"""
+        return self.call("read_concurrency_limit", id)
+
+    def create_concurrency_limit_v2(self, body: ConcurrencyLimitV2Create) -> ConcurrencyLimitV2:
+        """POST /v2/concurrency_limits/"""
+        return self.call("create_concurrency_limit_v2", body=body)
+
+    def bulk_decrement_active_slots(self, body: SlotsDecrement) -> MinimalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/decrement"""
+        return self.call("bulk_decrement_active_slots", body=body)
+
+    def bulk_decrement_active_slots_with_lease(self, body: LeaseRelease) -> None:
+        """POST /v2/concurrency_limits/decrement-with-lease"""
+        self.call("bulk_decrement_active_slots_with_lease", body=body)
+
+    def read_all_concurrency_limits_v2(
+        self, body: ConcurrencyLimitsPage | None = None
+    ) -> GlobalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/filter"""
+        return self.call("read_all_concurrency_limits_v2", body=body)
+
+    def bulk_increment_active_slots(self, body: SlotsIncrement) -> MinimalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/increment"""
+        return self.call("bulk_increment_active_slots", body=body)
+
+    def bulk_increment_active_slots_with_lease(
+        self, body: SlotsIncrementWithLease
+    ) -> ConcurrencyLimitWithLeaseResponse:
+        """POST /v2/concurrency_limits/increment-with-lease"""
+        return self.call("bulk_increment_active_slots_with_lease", body=body)
+
+    def renew_concurrency_lease(
+        self, lease_id: UUID | str, body: LeaseRenewal | None = None
+    ) -> None:
+        """POST /v2/concurrency_limits/leases/{lease_id}/renew"""
+        self.call("renew_concurrency_lease", lease_id, body=body)
+
+    def delete_concurrency_limit_v2(self, id_or_name: str) -> None:
+        """DELETE /v2/concurrency_limits/{id_or_name}"""
+        self.call("delete_concurrency_limit_v2", id_or_name)
+
+    def read_concurrency_limit_v2(self, id_or_name: str) -> GlobalConcurrencyLimitResponse:
+        """GET /v2/concurrency_limits/{id_or_name}"""
+        return self.call("read_concurrency_limit_v2", id_or_name)
+
+    def update_concurrency_limit_v2(self, id_or_name: str, body: ConcurrencyLimitV2Update) -> None:
+        """PATCH /v2/concurrency_limits/{id_or_name}"""
+        self.call("update_concurrency_limit_v2", id_or_name, body=body)
+
 
 class AsyncMethods:
     """One awaited method for everything the API offers."""
@@ -931,3 +1038,101 @@ class AsyncMethods:
     async def read_account_events_page(self, *, page_token: str) -> EventPage:
         """GET /events/filter/next"""
         return await self.call("read_account_events_page", page_token=page_token)
+
+    async def create_concurrency_limit(self, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
+        """POST /concurrency_limits/"""
+        return await self.call("create_concurrency_limit", body=body)
+
+    async def decrement_concurrency_limits_v1(
+        self, body: TaggedSlotsDecrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /concurrency_limits/decrement"""
+        return await self.call("decrement_concurrency_limits_v1", body=body)
+
+    async def read_concurrency_limits(
+        self, body: ConcurrencyLimitsPage | None = None
+    ) -> ConcurrencyLimit:
+        """POST /concurrency_limits/filter"""
+        return await self.call("read_concurrency_limits", body=body)
+
+    async def increment_concurrency_limits_v1(
+        self, body: TaggedSlotsIncrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /concurrency_limits/increment"""
+        return await self.call("increment_concurrency_limits_v1", body=body)
+
+    async def delete_concurrency_limit_by_tag(self, tag: str) -> Any:
+        """DELETE /concurrency_limits/tag/{tag}"""
+        return await self.call("delete_concurrency_limit_by_tag", tag)
+
+    async def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
+        """GET /concurrency_limits/tag/{tag}"""
+        return await self.call("read_concurrency_limit_by_tag", tag)
+
+    async def reset_concurrency_limit_by_tag(
+        self, tag: str, body: TaggedSlotsReset | None = None
+    ) -> Any:
+        """POST /concurrency_limits/tag/{tag}/reset"""
+        return await self.call("reset_concurrency_limit_by_tag", tag, body=body)
+
+    async def delete_concurrency_limit(self, id: UUID | str) -> Any:
+        """DELETE /concurrency_limits/{id}"""
+        return await self.call("delete_concurrency_limit", id)
+
+    async def read_concurrency_limit(self, id: UUID | str) -> ConcurrencyLimit:
+        """GET /concurrency_limits/{id}"""
+        return await self.call("read_concurrency_limit", id)
+
+    async def create_concurrency_limit_v2(
+        self, body: ConcurrencyLimitV2Create
+    ) -> ConcurrencyLimitV2:
+        """POST /v2/concurrency_limits/"""
+        return await self.call("create_concurrency_limit_v2", body=body)
+
+    async def bulk_decrement_active_slots(
+        self, body: SlotsDecrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/decrement"""
+        return await self.call("bulk_decrement_active_slots", body=body)
+
+    async def bulk_decrement_active_slots_with_lease(self, body: LeaseRelease) -> None:
+        """POST /v2/concurrency_limits/decrement-with-lease"""
+        await self.call("bulk_decrement_active_slots_with_lease", body=body)
+
+    async def read_all_concurrency_limits_v2(
+        self, body: ConcurrencyLimitsPage | None = None
+    ) -> GlobalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/filter"""
+        return await self.call("read_all_concurrency_limits_v2", body=body)
+
+    async def bulk_increment_active_slots(
+        self, body: SlotsIncrement
+    ) -> MinimalConcurrencyLimitResponse:
+        """POST /v2/concurrency_limits/increment"""
+        return await self.call("bulk_increment_active_slots", body=body)
+
+    async def bulk_increment_active_slots_with_lease(
+        self, body: SlotsIncrementWithLease
+    ) -> ConcurrencyLimitWithLeaseResponse:
+        """POST /v2/concurrency_limits/increment-with-lease"""
+        return await self.call("bulk_increment_active_slots_with_lease", body=body)
+
+    async def renew_concurrency_lease(
+        self, lease_id: UUID | str, body: LeaseRenewal | None = None
+    ) -> None:
+        """POST /v2/concurrency_limits/leases/{lease_id}/renew"""
+        await self.call("renew_concurrency_lease", lease_id, body=body)
+
+    async def delete_concurrency_limit_v2(self, id_or_name: str) -> None:
+        """DELETE /v2/concurrency_limits/{id_or_name}"""
+        await self.call("delete_concurrency_limit_v2", id_or_name)
+
+    async def read_concurrency_limit_v2(self, id_or_name: str) -> GlobalConcurrencyLimitResponse:
+        """GET /v2/concurrency_limits/{id_or_name}"""
+        return await self.call("read_concurrency_limit_v2", id_or_name)
+
+    async def update_concurrency_limit_v2(
+        self, id_or_name: str, body: ConcurrencyLimitV2Update
+    ) -> None:
+        """PATCH /v2/concurrency_limits/{id_or_name}"""
+        await self.call("update_concurrency_limit_v2", id_or_name, body=body)

@@ -31,6 +31,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     timers_interval: float = 5.0
     cancellation: bool = True
     cancellation_interval: float = 20.0
+    leases: bool = True
+    leases_interval: float = 15.0
     event_retention: bool = True
     run_retention: bool = False
     retention_interval: float = 3600.0
@@ -55,6 +57,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
             timers_interval=services.pause_expirations.loop_seconds,
             cancellation=services.cancellation_cleanup.enabled,
             cancellation_interval=services.cancellation_cleanup.loop_seconds,
+            leases=services.repossessor.enabled,
+            leases_interval=services.repossessor.loop_seconds,
             event_retention=chosen is True or "events" in kinds,
             run_retention=chosen is True or "flow_runs" in kinds,
             retention_interval=vacuum.loop_seconds,
@@ -118,6 +122,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 page=api.default_limit,
                 parameter_bytes=api.max_parameter_size,
                 cache_key_length=server.tasks.max_cache_key_length,
+                slot_wait=server.concurrency.maximum_concurrency_slot_wait_seconds,
+                tag_slot_wait=server.tasks.tag_concurrency_slot_wait_seconds,
+                deployment_slot_wait=server.deployments.concurrency_slot_wait_seconds,
+                deployment_lease=server.concurrency.initial_deployment_lease_duration,
                 graph_nodes=server.flow_run_graph.max_nodes,
                 graph_artifacts=server.flow_run_graph.max_artifacts,
             ),

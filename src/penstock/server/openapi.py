@@ -16,8 +16,10 @@ _ERRORS = {
     403: "The request is refused.",
     404: "There is no such object.",
     409: "The change collides with what is stored.",
+    410: "There is no such object any more.",
     413: "The request is too large.",
     422: "The request does not fit the operation.",
+    423: "No slot is free; the header Retry-After says when to ask again.",
     503: "The database cannot be reached now.",
 }
 _VALIDATION_ERROR = {

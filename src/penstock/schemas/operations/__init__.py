@@ -1,12 +1,12 @@
 """The operation table: every HTTP operation, by name."""
 
-from penstock.schemas.operations import admin, events, flow_runs, flows, logs, task_runs
+from penstock.schemas.operations import admin, events, flow_runs, flows, limits, logs, task_runs
 from penstock.schemas.operations.operation import Operation, Query, table
 
 OPERATIONS: dict[str, Operation] = table(
     *(
         operation
-        for resource in (admin, flows, flow_runs, task_runs, logs, events)
+        for resource in (admin, flows, flow_runs, task_runs, logs, events, limits)
         for operation in resource.OPERATIONS.values()
     )
 )

@@ -1,5 +1,6 @@
 """What the edge works with: the parts of a server that handlers and sockets may use."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,8 @@ class Edge:
     clock: Clock = SYSTEM_CLOCK
     stalled: Callable[[], list[str]] = list
     """Names of background loops that made no progress for too long."""
+    chance: Callable[[], float] = random.random
+    """Draws from [0, 1), for what must not come back at the same time."""
     counters: Counters = field(default_factory=Counters)
 
 

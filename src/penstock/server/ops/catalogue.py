@@ -17,8 +17,10 @@ from penstock.server.ops import (
     flow_runs,
     flows,
     graph,
+    limits,
     logs,
     resume,
+    tag_limits,
     task_runs,
 )
 
@@ -33,6 +35,8 @@ _MODULES: tuple[ModuleType, ...] = (
     task_runs,
     logs,
     events,
+    limits,
+    tag_limits,
 )
 
 

@@ -25,6 +25,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     cache_key_length: int = 2_000
     cancelling_seconds: float = 300.0
     """How long a run may be cancelling before it is taken for cancelled."""
+    slot_wait: float = 30.0
+    """Longest time, in seconds, a client is told to wait before it asks for a slot again."""
+    tag_slot_wait: float = 10.0
+    """The same for the limits on task tags."""
+    deployment_slot_wait: float = 30.0
+    """Seconds until a run asks again for the slot of its deployment."""
+    deployment_lease: float = 300.0
+    """Seconds a deployment's slot is held before its run must renew it."""
     graph_nodes: int = 10_000
     graph_artifacts: int = 10_000
 

@@ -9,6 +9,7 @@ from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.late_runs import LateRuns
+from penstock.server.services.leases import Leases
 from penstock.server.services.retention import EventRetention, OrphanCleanup, RunRetention
 from penstock.server.services.supervisor import Service
 from penstock.server.services.timers import Timers
@@ -42,6 +43,8 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
         )
     if config.cancellation:
         yield CancellationCleanup(store, interval_seconds=config.cancellation_interval)
+    if config.leases:
+        yield Leases(store, interval_seconds=config.leases_interval)
     if config.event_retention:
         yield EventRetention(
             store,

@@ -19,6 +19,7 @@ INSTANTS = frozenset(
         "at",
         "cache_expiration",
         "created",
+        "decayed",
         "due",
         "end_time",
         "expected_start_time",
@@ -60,7 +61,7 @@ DOCUMENTS = frozenset(
 )
 """JSON text in the database, `msgspec.Raw` in a row."""
 
-FLAGS = frozenset({"auto_scheduled"})
+FLAGS = frozenset({"active", "auto_scheduled"})
 """A boolean; SQLite keeps it as 0 or 1."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

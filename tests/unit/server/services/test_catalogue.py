@@ -13,6 +13,7 @@ ALL = {
     "timers": 2.0,
     "late-runs": 3.0,
     "cancellation-cleanup": 4.0,
+    "leases": 6.0,
     "event-retention": 5.0,
     "run-retention": 5.0,
     "orphan-cleanup": 5.0,
@@ -30,6 +31,7 @@ def test_each_loop_runs_at_its_interval() -> None:
         timers_interval=2.0,
         late_runs_interval=3.0,
         cancellation_interval=4.0,
+        leases_interval=6.0,
         retention_interval=5.0,
         run_retention=True,
     )
@@ -37,7 +39,9 @@ def test_each_loop_runs_at_its_interval() -> None:
 
 
 def test_loops_can_be_left_out() -> None:
-    loops = LoopConfig(timers=False, late_runs=False, cancellation=False, event_retention=False)
+    loops = LoopConfig(
+        timers=False, late_runs=False, cancellation=False, leases=False, event_retention=False
+    )
     assert set(intervals(loops)) == {"orphan-cleanup"}
 
 
@@ -46,12 +50,14 @@ def test_settings_choose_the_loops() -> None:
         {
             "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED": False,
             "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": 7,
+            "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": 8,
             "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED": "flow_runs",
             "PENSTOCK_SERVER_EVENTS_RETENTION_PERIOD": "60",
         }
     ):
         loops = LoopConfig.from_settings(get_current_settings())
     assert (loops.late_runs, loops.timers, loops.cancellation_interval) == (False, True, 7.0)
+    assert (loops.leases, loops.leases_interval) == (True, 8.0)
     assert (loops.event_retention, loops.run_retention, loops.event_period) == (False, True, 60.0)
     assert loops.event_overrides == {"prefect.flow-run.heartbeat": 604800.0}
 

@@ -1,5 +1,6 @@
--- Concurrency limits and the leases on their slots. Held slots are the sum of live leases plus what
--- was taken without one, so a restart forgets nothing.
+-- Concurrency limits and the leases on their slots. A lease's row is its slots: inserting it takes
+-- them and deleting it gives them back, by triggers, so that the count of a limit is the sum of
+-- its leases plus what was taken without one, whatever happens to whom.
 
 CREATE TABLE concurrency_limit (
     id TEXT PRIMARY KEY,
@@ -16,22 +17,17 @@ CREATE TABLE concurrency_limit (
 );
 
 CREATE TABLE concurrency_lease (
-    id TEXT PRIMARY KEY,
-    slots BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    part BIGINT NOT NULL, -- a lease has one row for each of its limits, or one without a limit
+    limit_id TEXT REFERENCES concurrency_limit (id) ON DELETE SET NULL,
+    slots BIGINT NOT NULL CHECK (slots > 0),
     holder_type TEXT,
     holder_id TEXT,
     expires BIGINT NOT NULL,
-    created BIGINT NOT NULL
+    created BIGINT NOT NULL,
+    PRIMARY KEY (id, part)
 );
 
 CREATE INDEX concurrency_lease_by_expiry ON concurrency_lease (expires);
-CREATE INDEX concurrency_lease_by_holder ON concurrency_lease (holder_type, holder_id);
-
--- Which limits a lease holds slots of.
-CREATE TABLE concurrency_lease_limit (
-    lease_id TEXT NOT NULL REFERENCES concurrency_lease (id) ON DELETE CASCADE,
-    limit_id TEXT NOT NULL REFERENCES concurrency_limit (id) ON DELETE CASCADE,
-    PRIMARY KEY (lease_id, limit_id)
-);
-
-CREATE INDEX concurrency_lease_limit_by_limit ON concurrency_lease_limit (limit_id);
+CREATE INDEX concurrency_lease_by_holder ON concurrency_lease (holder_id, holder_type);
+CREATE INDEX concurrency_lease_by_limit ON concurrency_lease (limit_id);
