@@ -1,5 +1,6 @@
 """What a flow run can wait for, and messages between runs."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -156,6 +157,33 @@ def test_the_response_is_checked_against_the_model():
     for _ in range(2):
         with pytest.raises(pydantic.ValidationError):
             script.run(run_input._load_input(Greeting, keys, RUN))
+
+
+def test_a_model_can_be_saved_and_loaded_in_both_colours(monkeypatch):
+    kept = {}
+
+    def sync(request):
+        if request.operation == "create_flow_run_input":
+            kept[request.body.key] = request.body.value
+            return None
+        return kept[request.path[1]]
+
+    async def aio(request):
+        return sync(request)
+
+    monkeypatch.setattr(actions.Request, "sync", sync)
+    monkeypatch.setattr(actions.Request, "aio", aio)
+    keys = Greeting.keyset_from_type()
+    Greeting.save(keys, RUN)
+    assert json.loads(kept["greeting-schema"])["title"] == "Greeting"
+    kept["greeting-response"] = '{"name": "Ada"}'
+    assert Greeting.load(keys, RUN).name == "Ada"
+
+    async def main():
+        await Greeting.asave(keys, RUN)
+        return (await Greeting.aload(keys, RUN)).name
+
+    assert asyncio.run(main()) == "Ada"
 
 
 def test_a_model_of_ones_own_has_no_metadata():

@@ -428,7 +428,7 @@ def test_records_in_memory_are_not_read_again(store, storage):
 
 def test_runs_do_not_share_a_result_that_one_of_them_changes(store):
     """Regression: the peer hands the same object to every hit in a process."""
-    value = {"list": [1]}
+    value: dict[str, list[Any]] = {"list": [1]}
     record = store.create_result_record(value, key="k")
     store.persist_result_record(record)
     value["list"].append("changed by the run that made it")
