@@ -14,6 +14,7 @@ from penstock.base.dual import Steps, dual
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import RunContext, current_run
 from penstock.schemas.errors import (
+    APIUnreachable,
     FlowPauseTimeout,
     FlowRunWaitTimeout,
     MissingContextError,
@@ -74,8 +75,8 @@ def _pause_flow_run(
     start = yield Monotonic()
     yield Sleep(min(timeout / 2, poll_interval))
     while True:
-        run = yield Request("read_flow_run", context.flow_run.id)
-        if run.state is not None and run.state.is_running():
+        run = yield from _look(context.flow_run.id)
+        if run is not None and run.state is not None and run.state.is_running():
             return (yield from expected.load())
         left = start + timeout - (yield Monotonic())
         if left <= 0:
@@ -168,19 +169,19 @@ def _wait_for_flow_run(
     pause = WAIT_SHORTEST if poll_interval is None else poll_interval
     seen: UUID | None = None
     while True:
-        run: FlowRun = yield Request("read_flow_run", flow_run_id, client=client)
-        state = run.state
+        run = yield from _look(flow_run_id, client)
+        state = run.state if run is not None else None
         if state is not None and state.id != seen:
             seen = state.id
             if log_states:
                 _log().info("Flow run is in state %r", state.name)
-        if state is not None and state.is_final():
+        if run is not None and state is not None and state.is_final():
             return run
         left = None if timeout is None else start + timeout - (yield Monotonic())
         if left is not None and left <= 0:
             raise FlowRunWaitTimeout(
-                f"The flow run {flow_run_id} was not finished after {timeout} seconds; it is in "
-                f"state {run.state_name!r}."
+                f"The flow run {flow_run_id} was not finished after {timeout} seconds; "
+                + (f"it is in state {state.name!r}." if state else "its state is not known.")
             )
         yield Sleep(pause if left is None else min(pause, left))
         if poll_interval is None:
@@ -230,6 +231,16 @@ def _propose(run_id: Any, state: State, what: str) -> Steps[State]:
             reason = getattr(answer.details, "reason", None) or "no reason was given"
             raise RuntimeError(f"The flow run cannot be {what}: {reason}")
         return answer.state
+
+
+def _look(run_id: Any, client: Any = None) -> Steps[FlowRun | None]:
+    """The run as it is now; None when the API cannot be reached. A server that is restarted must
+    not end a run that only waits."""
+    try:
+        return (yield Request("read_flow_run", run_id, client=client))
+    except APIUnreachable as error:
+        _log().warning("The flow run cannot be read now, waiting goes on: %s", error)
+        return None
 
 
 def _own_flow(what: str) -> RunContext:

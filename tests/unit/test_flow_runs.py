@@ -24,6 +24,7 @@ from penstock.flow_runs import (
 )
 from penstock.input import RunInput
 from penstock.schemas.errors import (
+    APIUnreachable,
     FlowPauseTimeout,
     FlowRunWaitTimeout,
     MissingContextError,
@@ -209,6 +210,19 @@ def test_a_task_cannot_pause_its_flow(in_flow, body):
         Script().run(body())
 
 
+def test_a_server_that_is_away_for_a_while_does_not_end_a_pause(in_flow):
+    """Regression: the peer's paused flow crashes when the server is restarted."""
+    away = APIUnreachable("no connection")
+    script = Script(
+        set_flow_run_state=accepted, read_flow_run=[away, away, run_in(Paused()), run_in(Running())]
+    )
+    assert script.run(_pause_flow_run(timeout=100)) is None
+    assert len(script.sleeps) == 4
+    script = Script(set_flow_run_state=accepted, read_flow_run=away)
+    with pytest.raises(FlowPauseTimeout):
+        script.run(_pause_flow_run(timeout=100))
+
+
 # --- suspend -------------------------------------------------------------------------------------
 
 
@@ -313,6 +327,15 @@ def test_waiting_ends_with_the_run(caplog, monkeypatch):
         "Completed",
     ]
     assert script.sleeps == pytest.approx([0.05, 0.075, 0.1125])
+
+
+def test_a_server_that_is_away_for_a_while_does_not_end_the_waiting():
+    away = APIUnreachable("no connection")
+    script = Script(read_flow_run=[away, run_in(Completed())])
+    assert script.run(_wait_for_flow_run(RUN)).state.is_completed()
+    script = Script(read_flow_run=away)
+    with pytest.raises(FlowRunWaitTimeout, match="not known"):
+        script.run(_wait_for_flow_run(RUN, timeout=10))
 
 
 def test_a_run_that_is_final_is_not_waited_for():

@@ -578,16 +578,19 @@ def test_a_flow_or_task_overrides_what_it_names(store, storage, tmp_path):
     assert store.serializer == PickleSerializer()
 
 
-def test_a_tasks_policy_brings_key_storage_and_lock_manager(store, tmp_path):
+def test_a_tasks_policy_brings_key_storage_and_lock_manager(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(storages, "_loader", None)
+    monkeypatch.setattr(storages, "_loaded", {})
     manager = MemoryLockManager()
     policy = DEFAULT.configure(key_storage=tmp_path / "keys", lock_manager=manager)
     task = store.update_for_task(options(cache_policy=policy))
     assert task.metadata_storage == LocalFileSystem(tmp_path / "keys")
     assert task.lock_manager is manager
-    by_name = store.update_for_task(
-        options(cache_policy=INPUTS.configure(key_storage=str(tmp_path / "keys")))
-    )
-    assert by_name.metadata_storage == LocalFileSystem(tmp_path / "keys")
+    for path in ("/keys", "keys", "~/keys", "./keys", "a/b/c"):
+        named = store.update_for_task(options(cache_policy=INPUTS.configure(key_storage=path)))
+        assert named.metadata_storage == LocalFileSystem(Path(path))
+    with pytest.raises(ConfigurationError, match="is a block"):
+        store.update_for_task(options(cache_policy=INPUTS.configure(key_storage="s3/mine")))
     assert asyncio.run(store.aupdate_for_task(options())).metadata_storage is None
     assert task.update_for_flow(options()).metadata_storage is None
 

@@ -131,8 +131,7 @@ class ResultStore:
         policy = task.cache_policy
         key_storage = getattr(policy, "key_storage", None)
         if key_storage is not None:
-            # A string is a block's name, unless it can only be a path.
-            if isinstance(key_storage, str) and (os.path.isabs(key_storage) or "~" in key_storage):  # noqa: PTH117
+            if isinstance(key_storage, str) and not _is_block_name(key_storage):
                 key_storage = Path(key_storage)
             update["metadata_storage"] = yield from _resolve_result_storage(key_storage)
         if getattr(policy, "lock_manager", None) is not None:
@@ -395,6 +394,12 @@ def read_from_metadata(metadata: ResultRecordMetadata) -> Steps[ResultRecord[Any
         return ResultRecord.deserialize(data)
     # Written with a metadata storage: the file is the value alone.
     return ResultRecord(metadata=metadata, blob=data, persisted=True)
+
+
+def _is_block_name(text: str) -> bool:
+    """Whether `text` is `type/name` of a block; anything else a key storage is given is a path."""
+    parts = text.split("/")
+    return len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~")
 
 
 def _current_task() -> str:
