@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib import import_module, util
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from penstock.annotations import NotSet
+from penstock.base.lazy import LazyModule
 from penstock.engine.declaration import (
     Declared,
     code_hash,
@@ -17,17 +18,25 @@ from penstock.engine.declaration import (
 )
 from penstock.engine.hooks import check_hooks
 from penstock.engine.params import stored_form
-from penstock.engine.run import call_flow
-from penstock.futures import PenstockFuture
 from penstock.schemas.errors import (
     InvalidNameError,
     MissingFlowError,
     ScriptError,
     UnspecifiedFlowError,
 )
-from penstock.schemas.flow_runs import FlowRun
 from penstock.settings import get_current_settings
 from penstock.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+if TYPE_CHECKING:
+    from penstock import futures
+    from penstock.engine import run
+    from penstock.schemas import states
+    from penstock.schemas.flow_runs import FlowRun
+else:
+    # Declaring a flow is to cost little; what runs it is loaded with the first run.
+    futures = LazyModule("penstock.futures")
+    run = LazyModule("penstock.engine.run")
+    states = LazyModule("penstock.schemas.states")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -188,7 +197,8 @@ class Flow(Declared, Generic[P, R]):
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """`parameters` as they are stored with a run."""
-        return stored_form(parameters, lambda value: isinstance(value, PenstockFuture))
+        of_run = (futures.PenstockFuture, states.State)
+        return stored_form(parameters, lambda value: isinstance(value, of_run))
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -210,7 +220,7 @@ class Flow(Declared, Generic[P, R]):
         is made, `ParameterTypeError` for arguments that do not fit the annotations.
         """
         parameters = self.signature.bind(args, kwargs)
-        return call_flow(self, parameters, wait_for=wait_for, return_state=return_state)
+        return run.call_flow(self, parameters, wait_for=wait_for, return_state=return_state)
 
 
 _HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")
@@ -361,7 +371,7 @@ def _load_module(name: str) -> Any:
 
 def run_flow(
     flow: Flow[P, R],
-    flow_run: FlowRun | None = None,
+    flow_run: "FlowRun | None" = None,
     parameters: dict[str, Any] | None = None,
     wait_for: Any = None,
     return_state: bool = False,
@@ -369,4 +379,6 @@ def run_flow(
     """Run `flow`; with `flow_run`, carry on that run with its stored parameters."""
     given = parameters if parameters is not None else (flow_run.parameters if flow_run else {})
     bound = flow.signature.accept(given)
-    return call_flow(flow, bound, wait_for=wait_for, return_state=return_state, flow_run=flow_run)
+    return run.call_flow(
+        flow, bound, wait_for=wait_for, return_state=return_state, flow_run=flow_run
+    )

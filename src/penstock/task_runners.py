@@ -1,5 +1,7 @@
 """Where submitted tasks of a flow run: threads of this process, or other processes."""
 
+from __future__ import annotations
+
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -10,31 +12,34 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import current_run
-from penstock.engine import telemetry
-from penstock.engine.context import TaskRunContext
-from penstock.engine.inputs import Blocked, check_upstream
-from penstock.engine.mapping import elements
-from penstock.engine.run import begin_task, run_task, task_services
 from penstock.engine.runners.thread import ThreadPool
-from penstock.engine.task import task_run
-from penstock.engine.task_execution import TaskExecution
-from penstock.futures import PenstockConcurrentFuture, PenstockFuture, PenstockFutureList
-from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
-from penstock.states import crashed_state
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
+    from penstock import futures, states
+    from penstock.engine import inputs, mapping, run, telemetry
+    from penstock.engine import task as core
     from penstock.engine.runners import loop
     from penstock.engine.runners import process as processes
     from penstock.engine.runners.process import Processor
+    from penstock.engine.task_execution import TaskExecution
+    from penstock.futures import PenstockConcurrentFuture, PenstockFuture, PenstockFutureList
 else:
-    # An event loop, multiprocessing and cloudpickle cost more than all the rest; few need them.
+    # A flow has a task runner from its declaration on; all this is needed when it runs, and an
+    # event loop, multiprocessing and cloudpickle only by some.
+    core = LazyModule("penstock.engine.task")
+    futures = LazyModule("penstock.futures")
+    inputs = LazyModule("penstock.engine.inputs")
     loop = LazyModule("penstock.engine.runners.loop")
+    mapping = LazyModule("penstock.engine.mapping")
     processes = LazyModule("penstock.engine.runners.process")
+    run = LazyModule("penstock.engine.run")
+    states = LazyModule("penstock.states")
+    telemetry = LazyModule("penstock.engine.telemetry")
 
-F = TypeVar("F", bound=PenstockFuture[Any])
+F = TypeVar("F", bound="PenstockFuture[Any]")
 R = TypeVar("R")
 
 
@@ -75,9 +80,9 @@ class TaskRunner(ABC, Generic[F]):
         when the iterables differ in length.
         """
         self._check_started()
-        return PenstockFutureList(
+        return futures.PenstockFutureList(
             self.submit(task, element, wait_for=wait_for)
-            for element in elements(task.signature, parameters)
+            for element in mapping.elements(task.signature, parameters)
         )
 
     def _check_started(self) -> None:
@@ -104,7 +109,7 @@ class TaskRunner(ABC, Generic[F]):
     __hash__ = object.__hash__
 
 
-class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
+class ThreadPoolTaskRunner(TaskRunner["PenstockConcurrentFuture[Any]"]):
     """Runs tasks in threads: at most `max_workers`, by default one for every task that is ready.
 
     A run that depends on unfinished futures takes no thread before they are done.
@@ -141,8 +146,8 @@ class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
         if pool is None:
             self._check_started()
             raise RuntimeError("the task runner has stopped and takes no more tasks")
-        x = begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
-        future: PenstockConcurrentFuture[Any] = PenstockConcurrentFuture(x.record.id)
+        x = run.begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
+        future: PenstockConcurrentFuture[Any] = futures.PenstockConcurrentFuture(x.record.id)
         job = _Job(x, future)
         unfinished = [upstream for upstream in x.inputs.futures if not upstream.is_done]
         if unfinished:
@@ -152,7 +157,7 @@ class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
             pool.submit(job)
         return future
 
-    def _park(self, job: "_Job", upstreams: list[PenstockFuture[Any]]) -> None:
+    def _park(self, job: _Job, upstreams: list[PenstockFuture[Any]]) -> None:
         """Start `job` when all of `upstreams` are done; it needs no thread until then."""
         with self._lock:
             self._waiting[id(job)] = job
@@ -177,7 +182,8 @@ class ThreadPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
             pool is not None
             and pool.max_workers is not None
             and pool.size >= pool.max_workers
-            and isinstance(outer, TaskRunContext)
+            and outer is not None
+            and outer.task is not None
             and threading.current_thread().name.startswith("penstock-task")
         ):
             outer.logger.warning(
@@ -233,14 +239,14 @@ class _Job:
     def _run(self) -> None:
         x = self._x
         if x.task.isasync:
-            loop.run_on_thread_loop(task_run(x), task_services(x))
+            loop.run_on_thread_loop(core.task_run(x), run.task_services(x))
         else:
-            run_task(x)
+            run.run_task(x)
 
     def cancel(self) -> None:
         """The run never starts."""
         x = self._x
-        state = State(type=StateType.CANCELLED, message="The flow ended before the task started")
+        state = states.Cancelled(message="The flow ended before the task started")
         x.emit(x.enter(state, state.timestamp))
         self._future.complete(x.state)
 
@@ -248,7 +254,7 @@ class _Job:
 ConcurrentTaskRunner = ThreadPoolTaskRunner
 
 
-class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
+class ProcessPoolTaskRunner(TaskRunner["PenstockConcurrentFuture[Any]"]):
     """Runs tasks in at most `max_workers` processes, by default one per CPU.
 
     `subprocess_message_processor_factories` make functions `(type, payload) -> (type, payload)`
@@ -258,7 +264,7 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
     def __init__(
         self,
         max_workers: int | None = None,
-        subprocess_message_processor_factories: Iterable[Callable[[], "Processor"]] | None = None,
+        subprocess_message_processor_factories: Iterable[Callable[[], Processor]] | None = None,
     ) -> None:
         super().__init__()
         if max_workers is None:
@@ -273,7 +279,7 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
 
     def set_subprocess_message_processor_factories(
         self,
-        subprocess_message_processor_factories: Iterable[Callable[[], "Processor"]] | None = None,
+        subprocess_message_processor_factories: Iterable[Callable[[], Processor]] | None = None,
     ) -> None:
         """Replace the factories; takes effect when the runner is started."""
         self._factories = tuple(subprocess_message_processor_factories or ())
@@ -305,8 +311,8 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
         dependencies: dict[str, Any] | None = None,
     ) -> PenstockConcurrentFuture[Any]:
         self._check_started()
-        x = begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
-        future: PenstockConcurrentFuture[Any] = PenstockConcurrentFuture(x.record.id)
+        x = run.begin_task(task, parameters, wait_for=wait_for, dependencies=dependencies)
+        future: PenstockConcurrentFuture[Any] = futures.PenstockConcurrentFuture(x.record.id)
         with self._lock:
             self._open[future] = x
         context = copy_context()
@@ -328,12 +334,12 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
             return
         try:
             if x.wait_for is not None:
-                check_upstream(x.wait_for)
+                inputs.check_upstream(x.wait_for)
             if x.inputs.nested:
                 x.resolve_parameters()
-        except Blocked:
+        except inputs.Blocked:
             # The core finds the same and leaves the run as not ready.
-            context.run(run_task, x)
+            context.run(run.run_task, x)
             self._finish(future, x.state)
             return
         pool = self._pool
@@ -347,7 +353,7 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
         running.add_done_callback(partial(self._arrived, x, future))
 
     def _arrived(
-        self, x: TaskExecution, future: PenstockConcurrentFuture[Any], running: "Future[bytes]"
+        self, x: TaskExecution, future: PenstockConcurrentFuture[Any], running: Future[bytes]
     ) -> None:
         try:
             self._finish(future, processes.unpack(running.result()))
@@ -359,11 +365,11 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
     def _crash(
         self, x: TaskExecution, future: PenstockConcurrentFuture[Any], error: BaseException
     ) -> None:
-        state = crashed_state(error)
+        state = states.crashed_state(error)
         x.emit(x.enter(state, state.timestamp))
         self._finish(future, x.state)
 
-    def _finish(self, future: PenstockConcurrentFuture[Any], state: State) -> None:
+    def _finish(self, future: PenstockConcurrentFuture[Any], state: states.State) -> None:
         with self._lock:
             self._open.pop(future, None)
         future.complete(state)
@@ -380,9 +386,7 @@ class ProcessPoolTaskRunner(TaskRunner[PenstockConcurrentFuture[Any]]):
         for future, x in left:
             if future.is_done:
                 continue
-            state = State(
-                type=StateType.CANCELLED, message="The flow ended before the task started"
-            )
+            state = states.Cancelled(message="The flow ended before the task started")
             x.emit(x.enter(state, state.timestamp))
             future.complete(x.state)
 

@@ -3,21 +3,27 @@
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from penstock.annotations import NotSet
+from penstock.base.lazy import LazyModule
 from penstock.base.run_context import current_run
 from penstock.cache_policies import DEFAULT, NO_CACHE, CachePolicy, _None
-from penstock.engine.context import FlowRunContext
 from penstock.engine.declaration import Declared, code_hash, description_of, own_name
 from penstock.engine.hooks import check_hooks
-from penstock.engine.record import TaskShape
 from penstock.engine.retry import delays_of, exponential_backoff
-from penstock.engine.run import call_task
-from penstock.futures import PenstockFuture, PenstockFutureList
 from penstock.hashing import hash_objects
-from penstock.schemas.task_runs import TaskRunPolicy
 from penstock.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from penstock.engine import record, run
+    from penstock.futures import PenstockFuture, PenstockFutureList
+    from penstock.schemas import task_runs
+else:
+    # Declaring a task is to cost little; what runs it is loaded with the first run.
+    record = LazyModule("penstock.engine.record")
+    run = LazyModule("penstock.engine.run")
+    task_runs = LazyModule("penstock.schemas.task_runs")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,7 +122,7 @@ class Task(Declared, Generic[P, R]):
         self.on_running_hooks = hooks["on_running"]
         self.on_rollback_hooks = hooks["on_rollback"]
         self.on_commit_hooks = hooks["on_commit"]
-        self._shapes: dict[frozenset[str], TaskShape] = {}
+        self._shapes: dict[frozenset[str], record.TaskShape] = {}
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r}>"
@@ -230,17 +236,17 @@ class Task(Declared, Generic[P, R]):
         """Decorator: call `fn(transaction)` when the run's transaction is rolled back."""
         return _added(self.on_rollback_hooks, fn)
 
-    def shape(self, extra_tags: frozenset[str]) -> TaskShape:
+    def shape(self, extra_tags: frozenset[str]) -> "record.TaskShape":
         """What runs of this task with these additional tags have in common."""
         shape = self._shapes.get(extra_tags)
         if shape is None:
             delays = self.retry_delay_seconds
-            policy = TaskRunPolicy(
+            policy = task_runs.TaskRunPolicy(
                 retries=self.retries,
                 retry_delay=delays,
                 retry_jitter_factor=self.retry_jitter_factor,
             )
-            shape = TaskShape(self.task_key, self.version, policy, self.tags | extra_tags)
+            shape = record.TaskShape(self.task_key, self.version, policy, self.tags | extra_tags)
             self._shapes[extra_tags] = shape
         return shape
 
@@ -264,7 +270,7 @@ class Task(Declared, Generic[P, R]):
         it depends on did not complete, `ParameterBindError` for arguments that do not fit.
         """
         parameters = self.signature.bind(args, kwargs)
-        return call_task(self, parameters, wait_for=wait_for, return_state=return_state)
+        return run.call_task(self, parameters, wait_for=wait_for, return_state=return_state)
 
     def submit(
         self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any
@@ -305,9 +311,9 @@ class Task(Declared, Generic[P, R]):
         return futures
 
     def _task_runner(self, method: str) -> Any:
-        run = current_run.get()
-        flow = run.flow_context if run is not None else None
-        if not isinstance(flow, FlowRunContext) or flow.task_runner is None:
+        context = current_run.get()
+        flow: Any = context.flow_context if context is not None else None
+        if flow is None or flow.task_runner is None:
             raise RuntimeError(
                 f"task {self.name!r} can be used with `.{method}` only inside a flow; call it "
                 "directly, or use `.delay` to run it in the background"

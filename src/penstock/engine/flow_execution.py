@@ -234,7 +234,7 @@ class FlowExecution:
             id=uuid7(),
             name=self.name or "",
             parameters=stored_form(
-                self.parameters, lambda value: isinstance(value, PenstockFuture)
+                self.parameters, lambda value: isinstance(value, PenstockFuture | State)
             ),
             tags=sorted(self.tags),
             flow_version=flow.version,

@@ -4,12 +4,15 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from penstock.base.lazy import LazyModule
 from penstock.schemas.errors import ParameterBindError, ParameterTypeError, ReservedArgumentError
-from penstock.schemas.states import State
+
+if TYPE_CHECKING:
+    import msgspec
+else:
+    msgspec = LazyModule("msgspec")  # declaring needs no JSON
 
 RESERVED = frozenset({"return_state", "wait_for"})
 _EMPTY = inspect.Parameter.empty
@@ -227,15 +230,18 @@ def _problems(label: str, exc: ValueError) -> list[str]:
     ]
 
 
-def stored_form(parameters: Mapping[str, Any], is_future: Callable[[Any], bool]) -> dict[str, Any]:
-    """`parameters` as JSON values; what JSON cannot say becomes the text `<TypeName>`."""
-    return {name: _stored(value, is_future) for name, value in parameters.items()}
+def stored_form(parameters: Mapping[str, Any], of_run: Callable[[Any], bool]) -> dict[str, Any]:
+    """`parameters` as JSON values.
+
+    What JSON cannot say, and what is a future or state (`of_run`), becomes the text `<TypeName>`.
+    """
+    return {name: _stored(value, of_run) for name, value in parameters.items()}
 
 
-def _stored(value: Any, is_future: Callable[[Any], bool]) -> Any:
+def _stored(value: Any, of_run: Callable[[Any], bool]) -> Any:
     if value is None or type(value) in (str, int, float, bool):
         return value
-    if isinstance(value, State) or is_future(value):
+    if of_run(value):
         return f"<{type(value).__name__}>"
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encode_other))

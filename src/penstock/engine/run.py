@@ -19,7 +19,7 @@ from penstock.engine.inputs import TASK_RUN, Inputs, find_inputs
 from penstock.engine.record import TaskRecord, TaskShape
 from penstock.engine.task import task_run as task_core
 from penstock.engine.task_execution import TaskExecution
-from penstock.engine.telemetry import flush, sender
+from penstock.engine.telemetry import flush, reach, sender
 from penstock.engine.timeouts import can_interrupt_blocking_calls
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State, StateType
@@ -32,6 +32,10 @@ NAME_SUFFIX = 3
 def _aio() -> Any:
     # Loaded when a coroutine is first run: asyncio costs half of the import budget.
     return import_module("penstock.engine.drivers.aio")
+
+
+def _loops() -> Any:
+    return import_module("penstock.engine.drivers.loops")
 
 
 # --- tasks ---------------------------------------------------------------------------------------
@@ -157,6 +161,8 @@ def call_task(
     if task.isasync:
         return _call_task_async(task, parameters, wait_for, return_state)
     x = begin_task(task, parameters, wait_for=wait_for)
+    if x.flow_context is None:
+        reach()
     state = run_task(x)
     return state if return_state else x.outcome()
 
@@ -165,6 +171,8 @@ async def _call_task_async(
     task: Any, parameters: dict[str, Any], wait_for: Any, return_state: bool
 ) -> Any:
     x = begin_task(task, parameters, wait_for=wait_for)
+    if x.flow_context is None:
+        await _loops().off_loop(reach)
     state = await run_task_async(x)
     if return_state:
         return state
@@ -175,6 +183,8 @@ def _generate_task(
     task: Any, parameters: dict[str, Any], wait_for: Any
 ) -> Generator[Any, Any, Any]:
     x = begin_task(task, parameters, wait_for=wait_for)
+    if x.flow_context is None:
+        reach()
     yield from sync.generate(task_core(x), task_services(x))
     return x.outcome()
 
@@ -183,6 +193,8 @@ async def _generate_task_async(
     task: Any, parameters: dict[str, Any], wait_for: Any
 ) -> AsyncGenerator[Any, Any]:
     x = begin_task(task, parameters, wait_for=wait_for)
+    if x.flow_context is None:
+        await _loops().off_loop(reach)
     items = _aio().generate(task_core(x), task_services(x))
     async for item in _through(items):
         yield item
@@ -267,7 +279,7 @@ async def _call_flow_async(
         finally:
             x.close()
             if x.must_flush:
-                await _aio().off_loop(flush)
+                await _loops().off_loop(flush)
     return state if return_state else x.outcome()
 
 
@@ -297,7 +309,7 @@ async def _generate_flow_async(
         finally:
             x.close()
             if x.must_flush:
-                await _aio().off_loop(flush)
+                await _loops().off_loop(flush)
     x.outcome()
 
 

@@ -23,6 +23,17 @@ def sender() -> Send:
     return _stream().send
 
 
+def reach() -> None:
+    """Make sure that there is a server for the events of a task outside of flows.
+
+    Without a configured API that is the one in this process, which cannot be started any more
+    once the interpreter is shutting down. Costs a comparison after the first time.
+    """
+    target = import_module("penstock.client.target").current_target()
+    if target.url is None and _elsewhere is None:
+        _ = import_module("penstock.client.endpoint").endpoint(target).transport
+
+
 def redirect(sink: Send | None) -> None:
     """Give the events of this process to `sink` instead of an API; None ends that."""
     global _elsewhere

@@ -188,4 +188,4 @@ def _shown(effect: Call) -> Generator[Any, None, None]:
 def complete(awaitable: Any) -> Any:
     """What `awaitable` gives, run to its end here although this code is synchronous."""
     # Loaded here: most programs of synchronous flows never need an event loop.
-    return import_module("penstock.engine.drivers.aio").complete(awaitable)
+    return import_module("penstock.engine.drivers.loops").complete(awaitable)
