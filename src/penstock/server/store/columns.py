@@ -2,7 +2,8 @@
 
 A column's kind is that of its name, or of the longest known name it ends with after an
 underscore (`state_timestamp` is an instant because `timestamp` is; `state_state_details` a
-document). All other columns are given as the database has them: text, integer, float.
+document). All other columns are given as the database has them: text, integer, float. `value`
+is one of these, as it is plain text in one table and JSON in another.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,15 +20,20 @@ INSTANTS = frozenset(
         "at",
         "cache_expiration",
         "created",
+        "cursor_time",
         "decayed",
         "due",
         "end_time",
         "expected_start_time",
         "expiration",
         "expires",
+        "last_heartbeat_time",
+        "last_polled",
+        "last_used",
         "next_scheduled_start_time",
         "occurred",
         "received",
+        "revoked",
         "sealed",
         "start_time",
         "timestamp",
@@ -40,29 +46,59 @@ DOCUMENTS = frozenset(
     {
         "after",
         "answer",
+        "base_job_template",
         "before",
+        "capabilities",
         "changes",
         "claims",
+        "concurrency_options",
         "context",
         "created_by",
         "data",
+        "definition",
         "empirical_policy",
+        "fields",
+        "filter",
+        "filters",
         "job_variables",
         "labels",
         "members",
+        "metadata_",
+        "parameter_openapi_schema",
         "parameters",
         "payload",
+        "pull_steps",
         "related",
         "resource",
+        "schedule",
+        "scopes",
         "state_details",
+        "storage_configuration",
         "tags",
         "task_inputs",
+        "updated_by",
+        "version_info",
     }
 )
 """JSON text in the database, `msgspec.Raw` in a row."""
 
-FLAGS = frozenset({"active", "auto_scheduled"})
+FLAGS = frozenset(
+    {
+        "active",
+        "auto_scheduled",
+        "automation_owned_by_resource",
+        "enabled",
+        "enforce_parameter_schema",
+        "is_anonymous",
+        "is_paused",
+        "is_protected",
+        "paused",
+    }
+)
 """A boolean; SQLite keeps it as 0 or 1."""
+
+TEXTS = frozenset({"sealed_data"})
+"""Given as it is although its name ends like another kind's."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -88,6 +124,8 @@ _CONVERTERS: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (
 def converter(column: str) -> Callable[[Any], Any] | None:
     """How a value of `column` that is not null is converted; None when it is taken as it is."""
     name = column
+    if column in TEXTS:
+        return None
     while True:
         for names, convert in _CONVERTERS:
             if name in names:
