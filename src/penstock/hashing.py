@@ -6,8 +6,6 @@ things, it protects nothing.
 
 import json
 from collections.abc import Callable
-from functools import partial
-from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +14,20 @@ from penstock.json_objects import json_object_encoder
 from penstock.schemas.errors import HashError
 
 if TYPE_CHECKING:
+    import hashlib
+
     import cloudpickle
 else:
     cloudpickle = LazyModule("cloudpickle")  # only for values that JSON cannot say
+    hashlib = LazyModule("hashlib")  # loads all of OpenSSL
 
 Algorithm = Callable[..., Any]
-default_algorithm: Algorithm = partial(md5, usedforsecurity=False)
+
+
+def default_algorithm(data: bytes = b"") -> Any:
+    """An MD5 digest, which is short and fast, and here protects nothing."""
+    return hashlib.md5(data, usedforsecurity=False)
+
 
 _text = json.JSONEncoder(sort_keys=True, default=json_object_encoder).encode
 

@@ -9,7 +9,6 @@ which process that is, and is free when that process is dead: a killed run block
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -22,6 +21,7 @@ from urllib.parse import quote
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.base.lazy import LazyModule
+from penstock.hashing import stable_hash
 from penstock.locking.owner import Owner, current_owner, is_dead
 from penstock.locking.protocol import LockManager
 
@@ -152,7 +152,7 @@ class FileSystemLockManager(LockManager):
     def _path(self, key: str) -> Path:
         name = quote(key, safe="")
         if len(name) > _LONGEST_NAME:
-            name = hashlib.sha256(key.encode()).hexdigest()
+            name = stable_hash(key)
         return self.lock_files_directory / f"{name}.lock"
 
     @contextmanager
