@@ -21,7 +21,8 @@ from penstock.schemas.flows import FlowSort
 from penstock.schemas.logs import LogFilter, LogSort
 from penstock.schemas.task_runs import TaskRunSort
 from penstock.server.store import Store
-from penstock.server.store.selection import count, matching, runs, select
+from penstock.server.store.selection import count, matching, select
+from penstock.server.store.selection.relations import TABLES
 from penstock.server.store.transaction import Row, Tx
 
 SPACE = UUID("5b4f6f3e-3f0b-4b52-9f0e-0d6f3a2c9c12")
@@ -50,6 +51,22 @@ FLOWS: list[Row] = [
     {"name": "reportAx", "tags": [], "created": hour(2)},
 ]
 
+POOLS: list[Row] = [
+    {"name": "k8s", "type": "kubernetes"},
+    {"name": "local", "type": "process"},
+]
+
+QUEUES: list[Row] = [
+    {"name": "fast", "pool": "k8s"},
+    {"name": "slow", "pool": "local"},
+]
+
+DEPLOYMENTS: list[Row] = [
+    {"name": "nightly", "flow": "etl", "tags": ["d", "e"], "queue": "fast", "paused": False},
+    {"name": "manual", "flow": "etl", "tags": ["d"], "queue": "slow", "paused": True},
+    {"name": "weekly", "flow": "report_x", "tags": [], "paused": False},
+]
+
 RUNS: list[Row] = [
     {
         "name": "one",
@@ -59,7 +76,7 @@ RUNS: list[Row] = [
         "state": "Running",
         "expected": 1,
         "start": 2,
-        "deployment_id": id_of("deployment"),
+        "deployment_id": id_of("nightly"),
         "work_queue_name": "fast",
         "work_queue_id": id_of("fast"),
         "flow_version": "v1",
@@ -75,8 +92,9 @@ RUNS: list[Row] = [
         "expected": 3,
         "start": 3,
         "end": 5,
-        "deployment_id": id_of("deployment 2"),
+        "deployment_id": id_of("manual"),
         "work_queue_name": "slow",
+        "work_queue_id": id_of("slow"),
         "idempotency_key": "k2",
         "created_by": {"type": "SCHEDULE"},
     },
@@ -172,9 +190,31 @@ def insert_state(tx: Tx, kind: str, row: Row) -> None:
         )
 
 
+def fill_work(tx: Tx) -> None:
+    made = {"created": hour(0), "updated": hour(0)}
+    for row in POOLS:
+        insert(tx, "work_pool", {**row, **made, "id": id_of(row["name"])})
+    for row in QUEUES:
+        columns = {"id": id_of(row["name"]), "name": row["name"], **made}
+        insert(tx, "work_queue", {**columns, "work_pool_id": id_of(row["pool"])})
+    for row in DEPLOYMENTS:
+        queue = row.get("queue")
+        columns = {
+            "id": id_of(row["name"]),
+            "flow_id": id_of(row["flow"]),
+            "name": row["name"],
+            "tags": row["tags"],
+            "paused": row["paused"],
+            "work_queue_id": id_of(queue) if queue else None,
+            "work_queue_name": queue,
+        }
+        insert(tx, "deployment", {**columns, **made})
+
+
 def fill(tx: Tx) -> None:
     for row in FLOWS:
         insert(tx, "flow", {**row, "id": id_of(row["name"]), "updated": row["created"]})
+    fill_work(tx)
     for row in RUNS:
         extra = ("deployment_id", "work_queue_name", "work_queue_id", "flow_version",
                  "idempotency_key", "created_by")  # fmt: skip
@@ -263,11 +303,11 @@ FLOW_RUN_CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"tags": {"is_null_": False}}, {"one", "two", "Child 50%"}),
     ({"tags": {"operator": "or_", "all_": ["a"], "is_null_": True}}, {"one", "three", "new"}),
     ({"tags": {"all_": ["a"], "is_null_": True}}, set()),
-    ({"deployment_id": {"any_": [id_of("deployment")]}}, {"one"}),
+    ({"deployment_id": {"any_": [id_of("nightly")]}}, {"one"}),
     ({"deployment_id": {"is_null_": True}}, {"three", "Child 50%", "new"}),
     ({"deployment_id": {"is_null_": False}}, {"one", "two"}),
     (
-        {"deployment_id": {"operator": "or_", "any_": [id_of("deployment")], "is_null_": True}},
+        {"deployment_id": {"operator": "or_", "any_": [id_of("nightly")], "is_null_": True}},
         EVERY_RUN - {"two"},
     ),
     ({"work_queue_name": {"any_": ["slow"]}}, {"two"}),
@@ -345,8 +385,8 @@ FLOW_CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"name": {"like_": "REPORT_X"}}, {"report_x"}),
     ({"tags": {"all_": ["prod"]}}, {"etl", "report_x"}),
     ({"tags": {"is_null_": True}}, {"reportAx"}),
-    ({"deployment": {"is_null_": True}}, EVERY_FLOW),
-    ({"deployment": {"is_null_": False}}, set()),
+    ({"deployment": {"is_null_": True}}, {"reportAx"}),
+    ({"deployment": {"is_null_": False}}, {"etl", "report_x"}),
     ({"deployment": {}}, EVERY_FLOW),
 ]
 
@@ -402,10 +442,16 @@ CROSS_CASES: list[tuple[str, dict[str, Any], set[str]]] = [
         {"flow_run": {"name": {"any_": ["two"]}}, "task_run": {"name": {"any_": ["load"]}}},
         set(),
     ),
-    ("flow", {"deployment": {"id": {"any_": [id_of("deployment")]}}}, {"etl"}),
-    ("flow", {"deployment": {}}, EVERY_FLOW),
-    ("flow", {"work_pool": {"name": {"any_": ["pool"]}}}, set()),
-    ("flow", {"work_pool": {}}, EVERY_FLOW),
+    ("flow", {"deployment": {"name": {"any_": ["weekly", "none"]}}}, {"report_x"}),
+    ("flow", {"deployment": {}}, {"etl", "report_x"}),
+    ("flow", {"work_pool": {"name": {"any_": ["k8s"]}}}, {"etl"}),
+    ("flow", {"work_pool": {"name": {"any_": ["none"]}}}, set()),
+    (
+        "flow",
+        # The same deployment must have both.
+        {"deployment": {"name": {"any_": ["manual"]}}, "work_pool": {"name": {"any_": ["k8s"]}}},
+        set(),
+    ),
     ("flow", {"flow": {"tags": {"all_": ["daily"]}}, "flow_run": {}}, {"etl"}),
     ("flow_run", {"flow": {"name": {"like_": "report"}}}, {"three", "Child 50%"}),
     ("flow_run", {"task_run": {"state": {"type": {"any_": ["FAILED"]}}}}, {"two"}),
@@ -414,26 +460,85 @@ CROSS_CASES: list[tuple[str, dict[str, Any], set[str]]] = [
         {"flow": {"name": {"any_": ["etl"]}}, "flow_run": {"tags": {"all_": ["a"]}}},
         {"one"},
     ),
-    ("flow_run", {"deployment": {"id": {"any_": [id_of("deployment 2")]}}}, {"two"}),
-    ("flow_run", {"deployment": {"id": {"not_any_": [id_of("deployment 2")]}}}, {"one"}),
-    ("flow_run", {"deployment": {"name": {"like_": "x"}}}, set()),
-    ("flow_run", {"deployment": {"work_queue_name": {"any_": ["fast"]}}}, {"one"}),
-    ("flow_run", {"deployment": {"concurrency_limit": {"ge_": 1}}}, EVERY_RUN),
+    ("flow_run", {"deployment": {"id": {"any_": [id_of("manual")]}}}, {"two"}),
+    ("flow_run", {"deployment": {"name": {"like_": "NIGHT"}}}, {"one"}),
+    ("flow_run", {"deployment": {}}, {"one", "two"}),
     ("flow_run", {"work_queue": {"name": {"any_": ["fast", "slow"]}}}, {"one", "two"}),
     ("flow_run", {"work_queue": {"name": {"startswith_": ["sl", "x"]}}}, {"two"}),
-    ("flow_run", {"work_queue": {"name": {"startswith_": []}}}, set()),
-    ("flow_run", {"work_queue": {"id": {"any_": [id_of("fast")]}}}, {"one"}),
-    ("flow_run", {"work_queue": {}}, EVERY_RUN),
+    ("flow_run", {"work_queue": {}}, {"one", "two"}),
+    ("flow_run", {"work_pool": {"type": {"any_": ["kubernetes"]}}}, {"one"}),
+    (
+        "flow_run",
+        {"work_pool": {"name": {"any_": ["k8s"]}}, "work_queue": {"name": {"any_": ["slow"]}}},
+        set(),
+    ),
+    ("deployment", {"flow": {"name": {"any_": ["report_x"]}}}, {"weekly"}),
+    ("deployment", {"flow_run": {"name": {"any_": ["two"]}}}, {"manual"}),
+    ("deployment", {"task_run": {"name": {"any_": ["load"]}}}, {"nightly"}),
+    ("deployment", {"work_pool": {"name": {"any_": ["local"]}}}, {"manual"}),
+    ("deployment", {"work_queue": {"name": {"any_": ["fast"]}}}, {"nightly"}),
+    ("work_queue", {"work_pool": {"name": {"any_": ["local"]}}}, {"slow"}),
+    ("task_run", {"work_pool": {"name": {"any_": ["local"]}}}, {"subflow"}),
     ("task_run", {"flow_run": {"name": {"any_": ["one"]}}}, {"extract", "load"}),
     ("task_run", {"flow_run": {}}, EVERY_TASK - {"background"}),
     ("task_run", {"flow": {"name": {"any_": ["etl"]}}}, EVERY_TASK - {"background"}),
-    ("task_run", {"deployment": {"id": {"any_": [id_of("deployment 2")]}}}, {"subflow"}),
+    ("task_run", {"deployment": {"id": {"any_": [id_of("manual")]}}}, {"subflow"}),
     (
         "task_run",
         {"flow_run": {"parent_flow_run_id": {"any_": [id_of("two")]}}},
         set(),
     ),
 ]
+
+
+DEPLOYMENT_CASES: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"nightly", "manual", "weekly"}),
+    ({"id": {"any_": [id_of("weekly")]}}, {"weekly"}),
+    ({"id": {"not_any_": [id_of("weekly")]}}, {"nightly", "manual"}),
+    ({"name": {"any_": ["weekly"]}}, {"weekly"}),
+    ({"name": {"like_": "LY"}}, {"nightly", "weekly"}),
+    ({"flow_or_deployment_name": {"like_": "Report"}}, {"weekly"}),
+    ({"flow_or_deployment_name": {"like_": "l"}}, {"nightly", "manual", "weekly"}),
+    ({"flow_or_deployment_name": {"like_": ""}}, {"nightly", "manual", "weekly"}),
+    ({"paused": {"eq_": True}}, {"manual"}),
+    ({"paused": {"eq_": False}}, {"nightly", "weekly"}),
+    ({"tags": {"all_": ["d"]}}, {"nightly", "manual"}),
+    ({"tags": {"any_": ["e", "x"]}}, {"nightly"}),
+    ({"tags": {"is_null_": True}}, {"weekly"}),
+    ({"work_queue_name": {"any_": ["slow"]}}, {"manual"}),
+    ({"concurrency_limit": {"ge_": 1, "le_": 0, "is_null_": True}},
+     {"nightly", "manual", "weekly"}),
+]  # fmt: skip
+
+WORK_POOL_CASES: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"k8s", "local"}),
+    ({"id": {"any_": [id_of("k8s")]}}, {"k8s"}),
+    ({"name": {"any_": ["local"]}}, {"local"}),
+    ({"type": {"any_": ["process", "x"]}}, {"local"}),
+    ({"operator": "or_", "name": {"any_": ["local"]}, "type": {"any_": ["kubernetes"]}},
+     {"k8s", "local"}),
+]  # fmt: skip
+
+WORK_QUEUE_CASES: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"fast", "slow"}),
+    ({"id": {"any_": [id_of("fast")]}}, {"fast"}),
+    ({"name": {"any_": ["slow"]}}, {"slow"}),
+    ({"name": {"startswith_": ["f"]}}, {"fast"}),
+    ({"name": {"startswith_": []}}, set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("entity", "cases"),
+    [
+        ("deployment", DEPLOYMENT_CASES),
+        ("work_pool", WORK_POOL_CASES),
+        ("work_queue", WORK_QUEUE_CASES),
+    ],
+)
+def test_filters_on_where_runs_come_from(filled: Store, entity: str, cases: list[Any]) -> None:
+    for given, expected in cases:
+        assert set(found(filled, entity, {entity: given})) == expected, given
 
 
 def test_filters_on_other_entities(filled: Store) -> None:
@@ -568,6 +673,9 @@ def mentioned(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
         (FlowRunFilter, FLOW_RUN_CASES),
         (TaskRunFilter, TASK_RUN_CASES),
         (LogFilter, LOG_CASES),
+        (DeploymentFilter, DEPLOYMENT_CASES),
+        (WorkPoolFilter, WORK_POOL_CASES),
+        (WorkQueueFilter, WORK_QUEUE_CASES),
     ],
 )
 def test_every_condition_of_the_contract_is_tried(kind: Any, cases: list[Any]) -> None:
@@ -576,14 +684,6 @@ def test_every_condition_of_the_contract_is_tried(kind: Any, cases: list[Any]) -
 
 
 def test_every_condition_is_known_to_the_compiler() -> None:
-    tables = {
-        FlowFilter: runs.FLOW,
-        FlowRunFilter: runs.FLOW_RUN,
-        TaskRunFilter: runs.TASK_RUN,
-        LogFilter: runs.LOG,
-        DeploymentFilter: runs.DEPLOYMENT,
-        WorkPoolFilter: runs.WORK_POOL,
-        WorkQueueFilter: runs.WORK_QUEUE,
-    }
-    for kind, table in tables.items():
-        assert set(table) == set(paths(kind)), kind
+    assert set(TABLES) == set(TYPES)
+    for entity, kind in TYPES.items():
+        assert set(TABLES[entity]) == set(paths(kind)), entity

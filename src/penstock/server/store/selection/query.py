@@ -14,21 +14,8 @@ from penstock.server.store.selection.feed import (
     select_events,
     where_clause,
 )
-from penstock.server.store.selection.runs import (
-    Filters,
-    flow_conditions,
-    flow_run_conditions,
-    log_conditions,
-    task_run_conditions,
-)
+from penstock.server.store.selection.relations import conditions
 from penstock.server.store.transaction import Dialect
-
-_CONDITIONS = {
-    "flow": flow_conditions,
-    "flow_run": flow_run_conditions,
-    "task_run": task_run_conditions,
-    "log": log_conditions,
-}
 
 _WITH_STATE = (
     "SELECT {run}.*, state.message AS state_message, state.state_details AS state_state_details,"
@@ -41,6 +28,9 @@ _SOURCES = {
     "flow_run": _WITH_STATE.format(run="flow_run"),
     "task_run": _WITH_STATE.format(run="task_run"),
     "log": "SELECT log.* FROM log",
+    "deployment": "SELECT deployment.* FROM deployment",
+    "work_pool": "SELECT work_pool.* FROM work_pool",
+    "work_queue": "SELECT work_queue.* FROM work_queue",
 }
 
 _COLUMNS = {
@@ -107,9 +97,9 @@ def matching(
     return f"SELECT {entity}.* FROM {entity}{where_clause(where)}", list(where.params)
 
 
-def _conditions(entity: str, filters: Filters, dialect: Dialect) -> Part:
+def _conditions(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> Part:
     given = {name: filter for name, filter in filters.items() if filter is not None}
-    return _CONDITIONS[entity](given, dialect)
+    return conditions(entity, given, dialect)
 
 
 def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:

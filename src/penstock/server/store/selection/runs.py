@@ -1,17 +1,8 @@
-"""Filters on flows, flow runs, task runs and logs.
+"""Filters on flows, flow runs, task runs and logs: what each condition is."""
 
-Deployments, work pools and work queues have no tables yet. A filter on them is answered from
-what a run itself knows (its deployment, its queue) and otherwise matches nothing.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from penstock.server.store.selection.conditions import (
-    FALSE,
-    TRUE,
     Condition,
     Part,
     Table,
@@ -19,28 +10,15 @@ from penstock.server.store.selection.conditions import (
     any_of,
     at_least,
     at_most,
-    begins_with,
-    compiled,
     has_all_tags,
     has_any_tag,
     has_no_tags,
     is_null,
-    joined,
     like,
     none_of,
     text_in,
 )
 from penstock.server.store.transaction import Dialect
-
-Filters = Mapping[str, Struct | None]
-
-
-def _never(value: Any, dialect: Dialect) -> Part:
-    return FALSE
-
-
-def _ignored(value: Any, dialect: Dialect) -> None:
-    return None
 
 
 def _author(member: str) -> Condition:
@@ -72,8 +50,11 @@ def _has_subflow(wanted: bool, dialect: Dialect) -> Part:
     )
 
 
-def _queue_begins(wanted: list[str], dialect: Dialect) -> Part:
-    return begins_with("flow_run.work_queue_name", wanted) if wanted else FALSE
+def _has_no_deployment(wanted: bool, dialect: Dialect) -> Part:
+    return Part(
+        f"{'NOT ' if wanted else ''}EXISTS"
+        " (SELECT 1 FROM deployment AS owned WHERE owned.flow_id = flow.id)"
+    )
 
 
 FLOW: Table = {
@@ -83,8 +64,7 @@ FLOW: Table = {
     "name.like_": like("flow.name"),
     "tags.all_": has_all_tags("flow.tags"),
     "tags.is_null_": has_no_tags("flow.tags"),
-    # No flow has a deployment as long as there are none.
-    "deployment.is_null_": lambda wanted, _: TRUE if wanted else FALSE,
+    "deployment.is_null_": _has_no_deployment,
 }
 
 _STARTED = "coalesce(flow_run.start_time, flow_run.expected_start_time)"
@@ -157,99 +137,3 @@ LOG: Table = {
     "task_run_id.is_null_": is_null("log.task_run_id"),
     "text.query": text_in("log.message", "log.name"),
 }
-
-DEPLOYMENT: Table = {
-    "id.any_": any_of("flow_run.deployment_id"),
-    "id.not_any_": none_of("flow_run.deployment_id"),
-    "work_queue_name.any_": any_of("flow_run.work_queue_name"),
-    "name.any_": _never,
-    "name.like_": _never,
-    "flow_or_deployment_name.like_": _never,
-    "paused.eq_": _never,
-    "tags.all_": _never,
-    "tags.any_": _never,
-    "tags.is_null_": _never,
-    "concurrency_limit.ge_": _ignored,
-    "concurrency_limit.le_": _ignored,
-    "concurrency_limit.is_null_": _ignored,
-}
-
-WORK_POOL: Table = {"id.any_": _never, "name.any_": _never, "type.any_": _never}
-
-WORK_QUEUE: Table = {
-    "id.any_": any_of("flow_run.work_queue_id"),
-    "name.any_": any_of("flow_run.work_queue_name"),
-    "name.startswith_": _queue_begins,
-}
-
-_OF_RUNS: dict[str, Table] = {
-    "deployment": DEPLOYMENT,
-    "work_pool": WORK_POOL,
-    "work_queue": WORK_QUEUE,
-}
-"""Filters on what a flow run belongs to, as conditions on the run."""
-
-
-def flow_conditions(filters: Filters, dialect: Dialect) -> Part:
-    """What `filters` ask of a row of `flow`."""
-    parts = [_own(filters, "flow", FLOW, dialect)]
-    run = _run_parts(filters, dialect)
-    task = _task_part(filters, dialect)
-    if "flow_run" in filters or task.sql or any(part.sql for part in run):
-        parts.append(_exists("flow_run", "flow_run.flow_id = flow.id", [*run, task]))
-    return joined(parts)
-
-
-def flow_run_conditions(filters: Filters, dialect: Dialect) -> Part:
-    """What `filters` ask of a row of `flow_run`."""
-    return joined(
-        [*_run_parts(filters, dialect), _flow_part(filters, dialect), _task_part(filters, dialect)]
-    )
-
-
-def task_run_conditions(filters: Filters, dialect: Dialect) -> Part:
-    """What `filters` ask of a row of `task_run`; filters on flows or runs need a flow run."""
-    parts = [_own(filters, "task_run", TASK_RUN, dialect)]
-    run = [*_run_parts(filters, dialect), _flow_part(filters, dialect)]
-    if "flow_run" in filters or any(part.sql for part in run):
-        parts.append(_exists("flow_run", "flow_run.id = task_run.flow_run_id", run))
-    return joined(parts)
-
-
-def log_conditions(filters: Filters, dialect: Dialect) -> Part:
-    """What `filters` ask of a row of `log`."""
-    return _own(filters, "log", LOG, dialect)
-
-
-def _own(filters: Filters, entity: str, table: Table, dialect: Dialect) -> Part:
-    given = filters.get(entity)
-    return TRUE if given is None else compiled(given, table, dialect)
-
-
-def _run_parts(filters: Filters, dialect: Dialect) -> list[Part]:
-    """Conditions that a row of `flow_run` decides alone."""
-    return [
-        _own(filters, "flow_run", FLOW_RUN, dialect),
-        *(_own(filters, entity, table, dialect) for entity, table in _OF_RUNS.items()),
-    ]
-
-
-def _flow_part(filters: Filters, dialect: Dialect) -> Part:
-    if "flow" not in filters:
-        return TRUE
-    return _exists("flow", "flow.id = flow_run.flow_id", [_own(filters, "flow", FLOW, dialect)])
-
-
-def _task_part(filters: Filters, dialect: Dialect) -> Part:
-    if "task_run" not in filters:
-        return TRUE
-    return _exists(
-        "task_run",
-        "task_run.flow_run_id = flow_run.id",
-        [_own(filters, "task_run", TASK_RUN, dialect)],
-    )
-
-
-def _exists(table: str, link: str, parts: list[Part]) -> Part:
-    inner = joined([Part(link), *parts])
-    return Part(f"EXISTS (SELECT 1 FROM {table} WHERE {inner.sql})", inner.params)
