@@ -153,9 +153,16 @@ def over_socket(servers: ForkedServers, done: Acknowledged) -> None:
 def start_clients(servers: ForkedServers, flow: str, done: Acknowledged) -> list[threading.Thread]:
     works: list[Work] = [make_runs, make_runs, send_logs, post_events]
     threads = [
-        threading.Thread(target=over_http, args=(servers, work, flow, done)) for work in works
+        threading.Thread(
+            target=over_http, args=(servers, work, flow, done), name=work.__name__, daemon=True
+        )
+        for work in works
     ]
-    threads.append(threading.Thread(target=over_socket, args=(servers, done)))
+    threads.append(
+        threading.Thread(
+            target=over_socket, args=(servers, done), name=over_socket.__name__, daemon=True
+        )
+    )
     for thread in threads:
         thread.start()
     return threads
@@ -215,7 +222,7 @@ def live(servers: ForkedServers, flow: str, point: str | None, number: int) -> A
         servers.wait()
     for thread in threads:
         thread.join(30)
-        assert not thread.is_alive()
+        assert not thread.is_alive(), f"{thread.name} waits for a server that is dead"
     return done
 
 

@@ -358,7 +358,10 @@ def renew_concurrency_lease(
 
 def renew_lease(tx: Tx, id: str, seconds: float) -> bool:
     """Whether the lease was still held; then it ends `seconds` from now."""
-    return tx.run("concurrency.renew", id=id, expires=tx.now + timedelta(seconds=seconds)) > 0
+    return (
+        tx.run("concurrency.renew", id=id, now=tx.now, expires=tx.now + timedelta(seconds=seconds))
+        > 0
+    )
 
 
 def expire_leases(tx: Tx, limit: int) -> int:

@@ -158,6 +158,14 @@ class WebSocket:
     def nothing_received(self) -> bool:
         return self._from_app.empty()
 
+    def close_code(self) -> int | None:
+        """The code with which the application has closed, among what was not received yet."""
+        while not self._from_app.empty():
+            message = self._from_app.get_nowait()
+            if message["type"] == "websocket.close":
+                return message["code"]
+        return None
+
     async def _next(self) -> dict[str, Any]:
         message = await asyncio.wait_for(self._from_app.get(), 10)
         if message["type"] == "websocket.close":
