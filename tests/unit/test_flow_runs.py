@@ -64,6 +64,12 @@ def run_in(state):
     return SimpleNamespace(id=RUN, state=state, state_name=state.name)
 
 
+@pytest.fixture(autouse=True)
+def own_logger(monkeypatch):
+    """The package's loggers send to the API and do not propagate once they are set up."""
+    monkeypatch.setattr(flow_runs, "_log", lambda: logging.getLogger("tests.flow_runs"))
+
+
 @pytest.fixture
 def in_flow():
     context = RunContext(flow=SimpleNamespace(isasync=False), flow_run=SimpleNamespace(id=RUN))
@@ -306,9 +312,7 @@ def test_a_refused_resume_says_why():
 # --- wait ----------------------------------------------------------------------------------------
 
 
-def test_waiting_ends_with_the_run(caplog, monkeypatch):
-    # The package's own loggers do not propagate once they are set up.
-    monkeypatch.setattr(flow_runs, "_log", lambda: logging.getLogger("tests.flow_runs"))
+def test_waiting_ends_with_the_run(caplog):
     running_state = Running()
     script = Script(
         read_flow_run=[
