@@ -248,7 +248,7 @@ def test_a_run_that_was_cancelled_before_is_not_called(
 ) -> None:
     program = Program(server, tmp_path, GIVEN)
     id = make_run(program, "given")
-    program.client.set_flow_run_state(id, StateCreate(type=StateType.CANCELLING))  # type: ignore[arg-type]
+    program.client.set_flow_run_state(id, StateCreate(type=StateType.CANCELLING))
     done = program.run(
         "-m", "penstock.engine", str(id), PENSTOCK__FLOW_ENTRYPOINT=f"{program.path}:main"
     )

@@ -1,5 +1,9 @@
 """Flows run against the server in this process, from the call to what the server remembers."""
 
+# Flows are called here with what they have to refuse or coerce, and as methods.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false, reportGeneralTypeIssues=false
+
 import asyncio
 from collections.abc import Iterator
 from typing import Any
@@ -485,3 +489,72 @@ def test_a_failed_state_without_data_gives_an_error_of_its_own(api: EmbeddedApi)
 
     with pytest.raises(FailedRun, match="own message"):
         returns_failed()
+
+
+def test_subflows_side_by_side_and_of_the_other_colour(api: EmbeddedApi) -> None:
+    @flow(name="plain-child", persist_result=True)
+    def plain(n: int) -> int:
+        return good.submit(n).result()
+
+    @flow(name="async-child")
+    async def child(n: int) -> int:
+        await asyncio.sleep(0.01)
+        return plain(n) + await child_task(n)
+
+    @task
+    async def child_task(n: int) -> int:
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.parameters == {"n": n}
+        return n
+
+    @flow(name="async-parent")
+    async def parent() -> list[int]:
+        return list(await asyncio.gather(*(child(n) for n in range(4))))
+
+    assert asyncio.run(parent()) == [0, 2, 4, 6]
+    assert len(api.flow_runs("async-child")) == 4
+    dummies = api.task_runs(api.flow_run("async-parent"))
+    assert sorted(run.name for run in dummies) == [f"async-child-{n}" for n in range(4)]
+
+
+def test_a_flow_may_be_called_by_a_submitted_task(api: EmbeddedApi) -> None:
+    @flow(name="deep-child")
+    def child() -> int:
+        return good(5)
+
+    @task
+    def calls() -> int:
+        return child()
+
+    @flow(name="deep-parent")
+    def parent() -> int:
+        return calls.submit().result()
+
+    assert parent() == 5
+    runs = {run.name.split("-0")[0]: run for run in api.task_runs(api.flow_run("deep-parent"))}
+    dummy = runs["deep-child"]
+    caller = next(run for name, run in runs.items() if name.startswith("calls"))
+    assert [origin.id for origin in dummy.task_inputs["__parents__"]] == [caller.id]
+
+
+def test_runs_of_a_flow_do_not_share_counters(api: EmbeddedApi) -> None:
+    """Flows called from several threads at once have contexts of their own."""
+    import threading
+    from contextvars import copy_context
+
+    @flow(name="threaded")
+    def threaded(n: int) -> int:
+        return good.submit(n).result()
+
+    results: list[int] = []
+    threads = [
+        threading.Thread(target=copy_context().run, args=(lambda n=n: results.append(threaded(n)),))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(results) == list(range(6))
+    assert {run.state_name for run in api.flow_runs("threaded")} == {"Completed"}

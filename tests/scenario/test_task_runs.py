@@ -1,5 +1,9 @@
 """Tasks run against the server in this process: what is returned, what is recorded."""
 
+# Flows are called here with what they have to refuse or coerce, and as methods.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false, reportGeneralTypeIssues=false
+
 import asyncio
 import threading
 import time

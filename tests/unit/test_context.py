@@ -97,6 +97,7 @@ def test_a_context_survives_pickling():
         context = get_run_context()
         assert isinstance(context, TaskRunContext)
         assert context.task_run.id == inner.task_run.id
+        assert context.flow_run is not None
         assert context.flow_run.id == outer.flow_run.id
         assert TagsContext.get().current_tags == {"x"}
     assert current_run.get() is None
@@ -104,7 +105,7 @@ def test_a_context_survives_pickling():
 
 def test_a_function_takes_its_context_to_another_thread():
     outer = flow_context()
-    found: list[object] = []
+    found: list[tuple[int, object]] = []
     with running(outer):
         wrapped = with_context(lambda n: found.append((n, FlowRunContext.get())))
     thread = threading.Thread(target=wrapped, args=(3,))

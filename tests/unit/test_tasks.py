@@ -38,13 +38,14 @@ def test_task_keys_change_with_the_code_and_not_with_the_place():
     def one():
         return 1
 
-    first = task(one).task_key
-
-    def one():
+    def other():
         return len("2")
 
-    assert task(one).task_key != first
-    assert first.startswith("one-")
+    other.__qualname__ = one.__qualname__
+    assert task(one).task_key != task(other).task_key
+    assert task(one).task_key == task(one).task_key
+    assert task(one).task_key.startswith("one-")
+    assert task(other).task_key.startswith("one-")
 
     class Adder:
         def __call__(self):

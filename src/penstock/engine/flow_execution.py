@@ -53,7 +53,6 @@ class FlowLike(Protocol):
     """What a core uses of a flow; `penstock.flows.Flow` is one."""
 
     name: str
-    version: str | None
     isasync: bool
     isgenerator: bool
     retries: int
@@ -69,8 +68,16 @@ class FlowLike(Protocol):
     on_cancellation_hooks: list[Any]
     on_crashed_hooks: list[Any]
     on_running_hooks: list[Any]
-    signature: Any
     target: Callable[..., Any]
+
+    @property
+    def signature(self) -> Any: ...
+
+    @property
+    def version(self) -> Any: ...
+
+    @property
+    def task_key_suffix(self) -> Any: ...
 
 
 class FlowExecution:
@@ -275,7 +282,7 @@ class FlowExecution:
         """The task run that stands for this run in its parent."""
         parent = self.parent
         assert parent is not None
-        task_key = f"{self.flow.name}-{self.flow.task_key_suffix}"  # type: ignore[attr-defined]
+        task_key = f"{self.flow.name}-{self.flow.task_key_suffix}"
         dynamic_key = parent.next_key(task_key)
         if self.within is not None:
             self.inputs.note("__parents__", (TASK_RUN, self.within.record.id))

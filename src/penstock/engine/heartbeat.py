@@ -2,15 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.base.clock import utc_now
 from penstock.base.ids import uuid7
 from penstock.base.version import VERSION
 from penstock.engine.record import instant, quoted
-from penstock.engine.timer import TIMER, Alarm, Timer
+from penstock.engine.timer import TIMER
 
 MINIMUM_SECONDS = 30
+
+
+class Alarms(Protocol):
+    """What sets alarms: the timer of the process, or one that a test turns."""
+
+    def after(self, seconds: float, action: Callable[[], object]) -> Any: ...
+
+    def cancel(self, alarm: Any) -> None: ...
 
 
 @contextmanager
@@ -19,7 +27,7 @@ def heartbeats(
     related: str,
     seconds: float | None,
     emit: Callable[[bytes], None],
-    timer: Timer = TIMER,
+    timer: Alarms = TIMER,
 ) -> Iterator[None]:
     """Emit `prefect.flow-run.heartbeat` at once and then every `seconds` while the body runs.
 
@@ -29,7 +37,7 @@ def heartbeats(
     if seconds is None:
         yield
         return
-    alarm: Alarm | None = None
+    alarm: Any = None
     over = False
 
     def beat() -> None:

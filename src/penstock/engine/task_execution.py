@@ -44,8 +44,10 @@ class TaskLike(Protocol):
     cache_expiration: timedelta | None
     refresh_cache: bool | None
     result_storage_key: str | None
-    signature: Any
     target: Callable[..., Any]
+
+    @property
+    def signature(self) -> Any: ...
 
 
 class TaskExecution:

@@ -12,7 +12,7 @@ class Alarm:
 
     __slots__ = ("action", "cancelled", "due")
 
-    def __init__(self, due: float, action: Callable[[], None]) -> None:
+    def __init__(self, due: float, action: Callable[[], object]) -> None:
         self.due = due
         self.action = action
         self.cancelled = False
@@ -32,7 +32,7 @@ class Timer:
         self._live = 0
         self._thread: threading.Thread | None = None
 
-    def after(self, seconds: float, action: Callable[[], None]) -> Alarm:
+    def after(self, seconds: float, action: Callable[[], object]) -> Alarm:
         """Call `action` in `seconds` from now."""
         alarm = Alarm(self._now() + seconds, action)
         with self._changed:

@@ -1,5 +1,6 @@
 """Signs of life."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ class HandTimer:
     """A timer whose alarms ring when the test says so."""
 
     def __init__(self):
-        self.set: list[tuple[float, object]] = []
+        self.set: list[tuple[float, Callable[[], object]]] = []
         self.cancelled: list[object] = []
 
     def after(self, seconds, action):

@@ -86,7 +86,7 @@ def test_values_are_coerced_to_their_annotations():
 
 
 def test_text_annotations_are_resolved_and_unknown_ones_say_nothing():
-    def fn(n: "int", other: "NoSuchName"): ...  # noqa: F821
+    def fn(n: "int", other: "NoSuchName"): ...  # noqa: F821 # pyright: ignore[reportUndefinedVariable]
 
     assert check(fn, n=5, other="x") == {"n": 5, "other": "x"}
 

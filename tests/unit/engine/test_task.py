@@ -5,6 +5,7 @@ import inspect
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -64,7 +65,8 @@ class Script:
 
     def run(self):
         core = task_run(self.x)
-        send, answer = core.send, None
+        send: Any = core.send
+        answer: Any = None
         try:
             while True:
                 effect = send(answer)
@@ -76,7 +78,7 @@ class Script:
         except StopIteration as stop:
             return stop.value
 
-    def answer(self, effect):
+    def answer(self, effect: Any) -> Any:
         match effect:
             case Now():
                 self.now += timedelta(seconds=1)
@@ -98,6 +100,7 @@ class Script:
                 return transaction, None
             case Write():
                 if effect.transaction is None:
+                    assert effect.action is not None
                     return effect.action()
                 error = effect.error
                 return effect.transaction.__exit__(type(error) if error else None, error, None)
@@ -341,7 +344,7 @@ def without_ids(message):
     return re.sub(r"[0-9a-f-]{36}", "<id>", message or "")
 
 
-SCRIPTS = {
+SCRIPTS: dict[str, Any] = {
     "plain": lambda: execution(lambda: [1, 2]),
     "failing": lambda: execution(lambda: 1 / 0),
     "retried": lambda: execution(flaky(), retries=2, retry_delay_seconds=0.001),

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
-Job = Callable[[], None]
+Job = Callable[[], object]
 
 
 class ThreadPool:
