@@ -128,6 +128,17 @@ def test_the_settings_decide_where_nothing_was_said(tmp_path):
         assert asyncio.run(aget_default_result_storage()) == LocalFileSystem(basepath=tmp_path)
 
 
+@pytest.mark.parametrize("block", [None, "s3/mine"])
+def test_a_named_default_block_keeps_results(block):
+    with temporary_settings(
+        {
+            "PENSTOCK_RESULTS_PERSIST_BY_DEFAULT": "false",
+            "PENSTOCK_RESULTS_DEFAULT_STORAGE_BLOCK": block,
+        }
+    ):
+        assert get_default_persist_setting() is (block is not None)
+
+
 def test_the_home_moves_the_default_path(tmp_path):
     """Regression: the peer keeps results below the user's home whatever its home setting says."""
     with temporary_settings({"PENSTOCK_HOME": str(tmp_path)}):

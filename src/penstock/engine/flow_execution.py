@@ -29,7 +29,7 @@ from penstock.engine.params import stored_form, template_name
 from penstock.futures import PenstockFuture, resolve_futures_to_states, result_of
 from penstock.logging import flow_run_logger
 from penstock.result_records import ResultRecord
-from penstock.results import ResultStore, get_result_store
+from penstock.results import ResultStore, get_default_persist_setting, get_result_store
 from penstock.schemas.filters import FlowRunFilter, OptionalIdFilter
 from penstock.schemas.flow_runs import (
     FlowRun,
@@ -330,7 +330,7 @@ class FlowExecution:
         persist = flow.persist_result
         if persist is None:
             inherited = parent.persist_result if parent is not None else None
-            persist = settings.results.persist_by_default if inherited is None else inherited
+            persist = get_default_persist_setting() if inherited is None else inherited
         for_tasks = settings.tasks.default_persist_result
         prints = flow.log_prints
         if prints is None:

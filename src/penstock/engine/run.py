@@ -21,6 +21,7 @@ from penstock.engine.task import task_run as task_core
 from penstock.engine.task_execution import TaskExecution
 from penstock.engine.telemetry import flush, reach, sender
 from penstock.engine.timeouts import can_interrupt_blocking_calls
+from penstock.results import get_default_persist_setting
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State, StateType
 from penstock.settings import get_current_settings
@@ -125,9 +126,8 @@ def _persists(task: Any, flow: FlowRunContext | None) -> bool:
         return task.persist_result
     if flow is not None:
         return flow.tasks_persist
-    settings = get_current_settings()
-    chosen = settings.tasks.default_persist_result
-    return bool(settings.results.persist_by_default if chosen is None else chosen)
+    chosen = get_current_settings().tasks.default_persist_result
+    return get_default_persist_setting() if chosen is None else chosen
 
 
 def task_services(x: TaskExecution) -> Services:

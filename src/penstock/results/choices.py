@@ -59,7 +59,13 @@ def should_persist_result() -> bool:
 
 
 def get_default_persist_setting() -> bool:
-    return get_current_settings().results.persist_by_default
+    """Whether results are kept where nothing was said: by the general setting, or because a
+    default storage block was named."""
+    chosen = get_current_settings().results
+    return choose_persistence(
+        setting=chosen.persist_by_default,
+        default_block=chosen.default_storage_block is not None,
+    )
 
 
 def get_default_persist_setting_for_tasks() -> bool | None:
