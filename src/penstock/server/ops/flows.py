@@ -158,6 +158,8 @@ def bulk_delete_flows(
 
 def _delete(tx: Tx, context: Context, row: Row) -> None:
     event_id = uuid7()
+    # First the flow, then its runs: whoever makes a run takes them in this order, too.
+    tx.one("flow.lock", id=row["id"])
     delete_flow_runs_of(tx, context, row["id"], caused_by=event_id)
     tx.run("flow.delete", id=row["id"])
     record(tx, context, _change("deleted", before=row, event_id=event_id))

@@ -12,8 +12,8 @@ from penstock.schemas.states import SetStateBody, StateCreate, StateType
 from penstock.schemas.task_runs import TaskRunCreate
 from penstock.server.ops import flow_runs, flows, task_runs
 
-CALLERS = 6
-CALLS = 40
+CALLERS = 8
+CALLS = 60
 
 
 def test_any_mix_of_changes(world: World) -> None:
@@ -38,7 +38,7 @@ def test_any_mix_of_changes(world: World) -> None:
                 world.write(flow_runs.update_flow_run, run, body=FlowRunUpdate(tags=[task]))
             case 5:
                 world.write(flow_runs.delete_flow_run, run)
-            case 6 if choice.random() < 0.2:
+            case 6 if choice.random() < 0.5:
                 world.write(flows.delete_flow, world.flow(f"f{choice.randrange(2)}"))
             case _:
                 create = TaskRunCreate(task_key="t", dynamic_key=str(len(tasks)))

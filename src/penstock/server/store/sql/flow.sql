@@ -13,6 +13,10 @@ SELECT * FROM flow WHERE name = :name;
 -- As flow.get_by_name, and the flow cannot be deleted before the transaction ends.
 SELECT * FROM flow WHERE name = :name;
 
+-- name: flow.lock
+-- Nobody makes a run of the flow from here to the end of the transaction.
+SELECT id FROM flow WHERE id = :id;
+
 -- name: flow.set_tags
 UPDATE flow SET tags = :tags, updated = :now WHERE id = :id;
 
