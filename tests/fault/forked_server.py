@@ -6,6 +6,7 @@ point: the name of a place in the server, and at which visit the process kills i
 """
 
 import asyncio
+import faulthandler
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -154,10 +156,13 @@ class ForkedServers:
         self._say("kill")
         assert self._hear() == "killed"
 
-    def wait(self) -> None:
-        """Wait until the child has killed itself."""
+    def wait(self) -> bool:
+        """Wait until the child has killed itself; False when it lives on after 20 seconds.
+
+        Then its stacks are in `output`.
+        """
         self._say("wait")
-        assert self._hear() == "killed"
+        return self._hear() == "killed"
 
     def _say(self, verb: str, **members: Any) -> None:
         assert self._process is not None
@@ -190,6 +195,16 @@ def _serve(home: Path, port: int, orders: int) -> None:
     serving.serve(config, "127.0.0.1", port, ready=ready)
 
 
+def _ended(child: int, seconds: float) -> bool:
+    """Whether the child ends by itself within `seconds`."""
+    end = time.monotonic() + seconds
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
 def main() -> None:
     home, port = Path(sys.argv[1]), int(sys.argv[2])
     child = 0
@@ -199,6 +214,7 @@ def main() -> None:
         if order["verb"] == "start":
             child = os.fork()
             if child == 0:
+                faulthandler.register(signal.SIGUSR1, all_threads=True)
                 try:
                     _serve(home, port, read)
                 except BaseException:
@@ -211,7 +227,11 @@ def main() -> None:
         else:
             if order["verb"] == "kill":
                 os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+                os.waitpid(child, 0)
+            elif not _ended(child, 20):
+                os.kill(child, signal.SIGUSR1)
+                print("alive", flush=True)
+                continue
             child = 0
             print("killed", flush=True)
     if child:

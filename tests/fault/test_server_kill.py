@@ -38,6 +38,8 @@ class Acknowledged:
     """Flow runs, with the ids of the states they were given."""
     logs: set[str] = field(default_factory=set)
     events: set[str] = field(default_factory=set)
+    ends: dict[str, str] = field(default_factory=dict)
+    """Why each client stopped."""
     count: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
@@ -126,8 +128,8 @@ def over_http(servers: ForkedServers, work: Work, flow: str, done: Acknowledged)
         with Api(servers) as api:
             for _ in work(api, flow, done):
                 done.count.release()
-    except (OSError, HTTPException):
-        return
+    except (OSError, HTTPException) as error:
+        done.ends[work.__name__] = repr(error)
 
 
 def over_socket(servers: ForkedServers, done: Acknowledged) -> None:
@@ -146,8 +148,8 @@ def over_socket(servers: ForkedServers, done: Acknowledged) -> None:
                 assert frame["type"] == "ack"
                 done.events.update(sent[: frame["through"]])
                 done.count.release()
-    except (OSError, EOFError, WebSocketException, TimeoutError):
-        return
+    except (OSError, EOFError, WebSocketException) as error:
+        done.ends["over_socket"] = repr(error)
 
 
 def start_clients(servers: ForkedServers, flow: str, done: Acknowledged) -> list[threading.Thread]:
@@ -218,8 +220,9 @@ def live(servers: ForkedServers, flow: str, point: str | None, number: int) -> A
         for _ in range(number):
             assert done.count.acquire(timeout=20)
         servers.kill()
-    else:
-        servers.wait()
+    elif not servers.wait():
+        servers.kill()
+        raise AssertionError(f"{point!r} was not reached: {done.ends}\n{servers.output()}")
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive(), f"{thread.name} waits for a server that is dead"

@@ -1,4 +1,4 @@
-"""Nothing is answered without credentials except the two health paths; foreign pages get nothing."""
+"""Nothing but two health paths is answered without credentials; foreign pages get nothing."""
 
 import base64
 from typing import Any
