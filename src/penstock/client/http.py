@@ -6,6 +6,7 @@ read by `wire`, which costs a fifth of a general client per request.
 
 import select
 import socket
+import ssl
 import threading
 import time
 from base64 import b64encode
@@ -80,7 +81,7 @@ class HttpTransport:
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._base = parts.path.rstrip("/")
-        self._context = None
+        self._context: ssl.SSLContext | None = None
         self._proxy = _proxy_of(parts.scheme, self._host, self._port)
         self._origin = ""
         host = parts.netloc.rpartition("@")[2]
@@ -190,6 +191,9 @@ class HttpTransport:
                 connection.close()
                 failure = error
                 continue
+            except BaseException:
+                connection.close()
+                raise
             assert connection.sock is not None
             connection.sock.settimeout(self.timeout)
             return _Pooled(connection)
@@ -202,8 +206,7 @@ class HttpTransport:
             host, port = _authority(proxy) if proxy else (self._host, self._port)
             return HTTPConnection(host, port, timeout=self.timeout)
         if self._context is None:
-            self._context = create_urllib3_context()
-            self._context.load_default_certs()
+            self._context = _tls_context(self._tls)
         host, port = _authority(proxy) if proxy else (self._host, self._port)
         connection = HTTPSConnection(
             host,
@@ -211,12 +214,26 @@ class HttpTransport:
             timeout=self.timeout,
             ssl_context=self._context,
             cert_reqs="CERT_REQUIRED" if self._tls.verify else "CERT_NONE",
-            ca_certs=self._tls.ca_file,
+            assert_hostname=None if self._tls.verify else False,
             proxy=parse_url(proxy) if proxy else None,
         )
         if proxy:
             connection.set_tunnel(self._host, self._port, headers=_proxy_headers(proxy))
         return connection
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    """Trusts the system's authorities, or those of `ca_file` alone; or anybody, without
+    verification."""
+    context = create_urllib3_context()
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif tls.ca_file:
+        context.load_verify_locations(tls.ca_file)
+    else:
+        context.load_default_certs()
+    return context
 
 
 def _proxy_of(scheme: str, host: str, port: int) -> str | None:
