@@ -30,6 +30,7 @@ from penstock.server.api.answers import (
 )
 from penstock.server.api.decoding import (
     BodyDecoder,
+    Problem,
     QueryDecoder,
     Unprocessable,
     path_value,
@@ -273,6 +274,11 @@ class Adapter:
             return answer
         except Unprocessable as error:
             return Answer(refusal(error.problem, body), 422)
+        except OverflowError as error:
+            # Dates and intervals that Python cannot calculate with come from the request.
+            logger.warning("%s %s: out of range: %s", operation.method, operation.path, error)
+            problem = Problem(["body"], "A number or date is out of range", "value_error")
+            return Answer(refusal(problem, body), 422)
         except _Disconnected:
             raise
         except Exception:

@@ -414,6 +414,15 @@ def test_a_bug_is_a_500_that_says_nothing_and_is_logged(caplog: pytest.LogCaptur
     assert "POST /flows/count failed" in caplog.text
 
 
+def test_dates_that_cannot_be_calculated_with_are_refused():
+    body = {
+        "history_start": "0001-01-01T00:00:00Z",
+        "history_end": "9999-12-31T00:00:00Z",
+        "history_interval_seconds": -1e15,
+    }
+    assert ask("POST", "/api/task_runs/history", body).status == 422
+
+
 # --- documents ------------------------------------------------------------------------------------
 
 
