@@ -28,6 +28,12 @@ def put_flow_run(tx: Tx, **fields: Any) -> str:
     return _put(tx, "flow_run", columns)
 
 
+def put_deployment(tx: Tx, **fields: Any) -> str:
+    """A deployment of the one flow."""
+    id = str(uuid7())
+    return _put(tx, "deployment", {"id": id, "flow_id": put_flow(tx), "name": id, **fields})
+
+
 def put_task_run(tx: Tx, **fields: Any) -> str:
     """A task run without a state."""
     id = str(uuid7())

@@ -1,7 +1,8 @@
 """Deleting runs with everything that belongs to them.
 
-States, inputs and task runs go by cascade. Timers and log records are not bound by a foreign key
-and are deleted here. A subflow run outlives the task run that stood for it and loses its parent.
+States, inputs and task runs go by cascade. Timers, log records and leases on slots are not bound
+by a foreign key and are deleted here. A subflow run outlives the task run that stood for it and
+loses its parent.
 """
 
 from uuid import UUID
@@ -26,6 +27,7 @@ def delete_flow_run_row(
         tx.run("timer.delete", kind=kind, key=id)
     tx.run("flow_run.orphan_children", id=id)
     tx.run("log.delete_of_flow_run", id=id)
+    tx.run("concurrency.release_flow_run", id=id)
     tx.run("flow_run.delete", id=id)
     change = Change(
         kind="flow-run",
@@ -55,6 +57,7 @@ def delete_task_run_row(tx: Tx, context: Context, row: Row) -> None:
     id = row["id"]
     tx.run("flow_run.orphan_children_of_task_run", id=id)
     tx.run("log.delete_of_task_run", id=id)
+    tx.run("concurrency.release_task_run", id=id)
     tx.run("task_run.delete", id=id)
     parent = row["flow_run_id"]
     change = Change(

@@ -358,10 +358,8 @@ def renew_concurrency_lease(
 
 def renew_lease(tx: Tx, id: str, seconds: float) -> bool:
     """Whether the lease was still held; then it ends `seconds` from now."""
-    return (
-        tx.run("concurrency.renew", id=id, now=tx.now, expires=tx.now + timedelta(seconds=seconds))
-        > 0
-    )
+    end = tx.now + timedelta(seconds=seconds)
+    return tx.run("concurrency.renew", id=id, expires=end, now=tx.now) > 0
 
 
 def expire_leases(tx: Tx, limit: int) -> int:

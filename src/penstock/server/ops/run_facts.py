@@ -1,16 +1,26 @@
 """A run's row, as the statements `transition.*_run` read it, as values of the domain."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from penstock.base import json
 from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
 from penstock.schemas.states import State, StateDetails, StateType
 from penstock.schemas.task_runs import TaskRunPolicy
-from penstock.server.domain.orchestration.facts import Parent, Run, RunKind
+from penstock.server.domain.limits import usage_at
+from penstock.server.domain.orchestration.facts import (
+    Deployment,
+    Limit,
+    OnFull,
+    Parent,
+    Run,
+    RunKind,
+)
 from penstock.server.domain.state_events import Subject
+from penstock.server.store.columns import instant
 from penstock.server.store.transaction import Row
 
 _POLICIES = {RunKind.FLOW_RUN: FlowRunPolicy, RunKind.TASK_RUN: TaskRunPolicy}
@@ -82,6 +92,72 @@ def parent_of(row: Row) -> Parent | None:
         run_count=row["parent_run_count"],
         pause_timeout=details.pause_timeout,
         pause_reschedule=details.pause_reschedule,
+    )
+
+
+class _Options(Struct, frozen=True, kw_only=True):
+    """What a deployment says about its concurrency limit."""
+
+    collision_strategy: OnFull = OnFull.ENQUEUE
+    grace_period_seconds: float | None = None
+
+
+class _Usage(Struct, frozen=True, kw_only=True):
+    """A limit and its slots; `decayed` is in microseconds."""
+
+    id: UUID
+    name: str
+    slot_limit: int
+    active_slots: int
+    decayed: int
+    slot_decay_per_second: float
+    held: bool
+
+
+def deployment_of(row: Row, now: datetime, lease_seconds: float) -> Deployment | None:
+    """The deployment of a flow run, with its limit as it stands at `now`.
+
+    A lease lasts `lease_seconds` where the deployment does not say how long.
+    """
+    id = _uuid(row["deployment_id"])
+    if id is None:
+        return None
+    if row["found_deployment_id"] is None:
+        return Deployment(id=id, found=False)
+    if row["limit_id"] is None:
+        return Deployment(id=id)
+    given = row["concurrency_options"]
+    options = json.decode(given, _Options) if given is not None else _Options()
+    decay, decayed = row["slot_decay_per_second"], row["decayed"]
+    limit = Limit(
+        id=UUID(row["limit_id"]),
+        name=row["limit_name"],
+        limit=row["slot_limit"],
+        active=usage_at(now, row["active_slots"], decay, decayed).slots,
+    )
+    return Deployment(
+        id=id,
+        limit=limit,
+        on_full=options.collision_strategy,
+        grace_seconds=options.grace_period_seconds or lease_seconds,
+    )
+
+
+def tag_limits_of(row: Row, now: datetime) -> tuple[Limit, ...]:
+    """The limits on the tags of a task run, always in the same order."""
+    if row["tag_limits"] is None:
+        return ()
+    return tuple(
+        Limit(
+            id=one.id,
+            name=one.name,
+            limit=one.slot_limit,
+            active=usage_at(
+                now, one.active_slots, one.slot_decay_per_second, instant(one.decayed)
+            ).slots,
+            held=one.held,
+        )
+        for one in sorted(json.decode(row["tag_limits"], list[_Usage]), key=lambda one: one.id)
     )
 
 

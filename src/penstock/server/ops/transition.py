@@ -5,6 +5,9 @@ place, a repetition gets the stored answer and writes nothing. Answers that kept
 changed nothing and are given anew.
 
 A common transition costs four statements: the run with its lock, the state, the run, the event.
+Taking, renewing or giving back a slot of a concurrency limit costs one more. Slots are taken and
+leases renewed before anything else is written: when somebody else was faster, the transition is
+decided again by what is there then.
 """
 
 from collections.abc import Callable
@@ -44,24 +47,41 @@ from penstock.server.domain.orchestration.facts import (
 )
 from penstock.server.domain.orchestration.policy import MARK_LATE, Policy, policy_for
 from penstock.server.domain.orchestration.verdicts import (
+    AcquireSlots,
     ClearTimer,
     Decision,
     EmitStateChange,
     InsertCache,
+    KeepLease,
     MirrorState,
     OfferTaskRun,
+    ReleaseHolder,
+    ReleaseSlots,
+    RenewLease,
     RetryTaskRuns,
     SetTimer,
+    Write,
 )
+from penstock.server.ops import slots
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.emit import emit
-from penstock.server.ops.run_facts import current_state, parent_of, run_of, state_of, subject_of
+from penstock.server.ops.run_facts import (
+    current_state,
+    deployment_of,
+    parent_of,
+    run_of,
+    state_of,
+    subject_of,
+    tag_limits_of,
+)
 from penstock.server.store.transaction import Row, Tx
 
 _STEP = timedelta(microseconds=1)
 _CLOCK_DIFFERENCE = timedelta(days=1)
 """How far ahead of the server a client's timestamp may be; the states after it come later still."""
 _CHANCES = 1 << 32
+_ATTEMPTS = 5
+"""How often a transition is decided whose slots others take in between."""
 
 
 def set_flow_run_state(
@@ -195,29 +215,60 @@ class _Transition:
         self.policy = policy or policy_for(self.facts, self.proposal, force=force)
 
     def made(self) -> Made[OrchestrationResult]:
-        decision = decide(self.facts, self.proposal, self.policy)
+        decision = self._decision()
         if decision.state is None:
             return Made(_answer(decision, self.before), created=False)
         state = self._insert_state(decision, decision.state)
         self._update_run(decision, state)
         for write in decision.writes:
-            _CARRY_OUT[type(write)](self, write, decision, state)
+            if not isinstance(write, (AcquireSlots, RenewLease)):
+                _CARRY_OUT[type(write)](self, write, decision, state)
         return Made(_answer(decision, state), created=True)
+
+    def _decision(self) -> Decision:
+        """The decision, with the slots taken and the lease renewed that it rests on."""
+        for _ in range(_ATTEMPTS):
+            decision = decide(self.facts, self.proposal, self.policy)
+            if all(self._secured(write) for write in decision.writes):
+                return decision
+        raise ServiceUnavailable(
+            f"the slots for {self.kind.value} {self.row['id']} change hands too fast; try again"
+        )
+
+    def _secured(self, write: Write) -> bool:
+        """Whether `write` can be relied on. If not, the facts are new ones."""
+        if isinstance(write, RenewLease) and not slots.renew(self.tx, write):
+            self.facts = replace(self.facts, lease_alive=False)
+            return False
+        if isinstance(write, AcquireSlots) and not slots.acquire(self.tx, write):
+            row = self.tx.one(_STATEMENTS[self.kind].read, id=self.row["id"], proposal_id=None)
+            assert row is not None, "a run that is locked cannot be deleted"
+            self.row = row
+            self.facts = replace(self._facts(), lease_alive=self.facts.lease_alive)
+            return False
+        return True
 
     def _facts(self) -> Facts:
         fresh_id = uuid7()
+        now, limits = self.tx.now, self.context.limits
+        of_task = self.kind is RunKind.TASK_RUN
         return Facts(
             run=run_of(self.kind, self.row),
             state=self.before,
-            now=self.tx.now,
+            now=now,
             fresh_id=fresh_id,
             chance=(fresh_id.int % _CHANCES) / _CHANCES,
-            parent=parent_of(self.row) if self.kind is RunKind.TASK_RUN else None,
+            parent=parent_of(self.row) if of_task else None,
+            deployment=None if of_task else deployment_of(self.row, now, limits.deployment_lease),
+            lease_alive=True,
+            tag_limits=tag_limits_of(self.row, now) if of_task else (),
+            holds_slots=of_task and self.row["holds_slots"],
+            slot_wait_seconds=limits.deployment_slot_wait,
             cached=self._cached(),
             client_version=self.context.client_version,
             api_version=self.context.api_version,
-            cache_key_length=self.context.limits.cache_key_length,
-            cancelling_seconds=self.context.limits.cancelling_seconds,
+            cache_key_length=limits.cache_key_length,
+            cancelling_seconds=limits.cancelling_seconds,
         )
 
     def _cached(self) -> State | None:
@@ -375,12 +426,23 @@ class _Transition:
             _propose(self.tx, self.context, RunKind.TASK_RUN, failed["id"], retry, force=True)
             self.tx.run("transition.uncount_task_run", id=failed["id"])
 
+    def keep_lease(self, write: KeepLease, decision: Decision, state: State) -> None:
+        slots.keep(self.tx, write)
+
+    def release_slots(self, write: ReleaseSlots, decision: Decision, state: State) -> None:
+        slots.release(self.tx, write)
+
+    def release_holder(self, write: ReleaseHolder, decision: Decision, state: State) -> None:
+        slots.release_holder(self.tx, write)
+
     def offer_task_run(self, _: OfferTaskRun, decision: Decision, state: State) -> None:
         self.tx.wake("task_runs")
 
 
-# Slots and leases are missing here: nothing stores limits yet, so no decision asks for them.
 _CARRY_OUT: dict[type, Callable[[_Transition, Any, Decision, State], None]] = {
+    KeepLease: _Transition.keep_lease,
+    ReleaseSlots: _Transition.release_slots,
+    ReleaseHolder: _Transition.release_holder,
     EmitStateChange: _Transition.emit_state_change,
     MirrorState: _Transition.mirror_state,
     SetTimer: _Transition.set_timer,

@@ -64,6 +64,8 @@ class Limit(Struct, frozen=True, kw_only=True):
     name: str
     limit: int
     active: int = 0
+    held: bool = False
+    """Whether the run has a slot of it already."""
 
     @property
     def is_full(self) -> bool:
@@ -118,6 +120,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     lease_alive: bool = False
     """Whether the lease named by the current state is still held."""
     tag_limits: tuple[Limit, ...] = ()
+    holds_slots: bool = False
+    """Whether the task run has slots of limits, its tags' or others'."""
     cached: State | None = None
     """The newest unexpired state stored under the proposed cache key."""
     client_version: tuple[int, ...] | None = None

@@ -38,23 +38,21 @@ class RenewLease(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class RevokeLease(Struct, frozen=True, kw_only=True):
-    """Forget the lease and leave its slot taken."""
+class KeepLease(Struct, frozen=True, kw_only=True):
+    """Let the lease last until it is released, because its holder cannot renew it."""
 
     lease_id: UUID
 
 
 class ReleaseSlots(Struct, frozen=True, kw_only=True):
-    """Give back what `lease_id` holds, or without a lease one slot of `limit_id`."""
+    """Give back what the lease holds, if it has not ended."""
 
-    limit_id: UUID
-    lease_id: UUID | None
+    lease_id: UUID
 
 
 class ReleaseHolder(Struct, frozen=True, kw_only=True):
-    """Give back every slot of these limits that `holder` holds."""
+    """Give back every slot of limits on tags that `holder` holds."""
 
-    limit_ids: tuple[UUID, ...]
     holder: str
 
 
@@ -99,7 +97,7 @@ class OfferTaskRun(Struct, frozen=True):
 Write = (
     AcquireSlots
     | RenewLease
-    | RevokeLease
+    | KeepLease
     | ReleaseSlots
     | ReleaseHolder
     | InsertCache

@@ -107,8 +107,15 @@ WHERE holder_id = :holder_id AND holder_type = :holder_type AND limit_id IN (
     SELECT id FROM concurrency_limit WHERE substr(name, 1, 4) = 'tag:'
 )
 
--- name: concurrency.release_run
-DELETE FROM concurrency_lease WHERE holder_id = :holder_id AND holder_type = :holder_type
+-- name: concurrency.release_flow_run
+-- Whatever the run and its task runs hold, which nobody would give back once they are deleted.
+DELETE FROM concurrency_lease
+WHERE (holder_id = :id AND holder_type = 'flow_run')
+    OR (holder_type = 'task_run'
+        AND holder_id IN (SELECT task_run.id FROM task_run WHERE flow_run_id = :id))
+
+-- name: concurrency.release_task_run
+DELETE FROM concurrency_lease WHERE holder_id = :id AND holder_type = 'task_run'
 
 -- name: concurrency.held_by
 SELECT id, limit_id, slots, created FROM concurrency_lease

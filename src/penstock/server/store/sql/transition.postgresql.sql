@@ -15,9 +15,15 @@ SELECT
     answered.id AS answered_id, answered.type AS answered_type, answered.name AS answered_name,
     answered.timestamp AS answered_timestamp, answered.message AS answered_message,
     answered.state_details AS answered_state_details, answered.data AS answered_data,
-    answered.answer AS answered_answer
+    answered.answer AS answered_answer,
+    deployment.id AS found_deployment_id, deployment.concurrency_options,
+    slots.id AS limit_id, slots.name AS limit_name, slots.slot_limit, slots.active_slots,
+    slots.slot_decay_per_second, slots.decayed
 FROM flow_run AS run
 JOIN flow ON flow.id = run.flow_id
+LEFT JOIN deployment ON deployment.id = run.deployment_id
+LEFT JOIN concurrency_limit AS slots
+    ON slots.id = deployment.concurrency_limit_id AND slots.active
 LEFT JOIN flow_run_state AS state ON state.id = run.state_id
 LEFT JOIN task_run AS parent ON parent.id = run.parent_task_run_id
 LEFT JOIN flow_run_state AS answered
@@ -38,7 +44,27 @@ SELECT
     answered.id AS answered_id, answered.type AS answered_type, answered.name AS answered_name,
     answered.timestamp AS answered_timestamp, answered.message AS answered_message,
     answered.state_details AS answered_state_details, answered.data AS answered_data,
-    answered.answer AS answered_answer
+    answered.answer AS answered_answer,
+    CASE WHEN run.tags <> '[]' THEN (
+        SELECT json_agg(json_build_object(
+            'id', slots.id, 'name', slots.name, 'slot_limit', slots.slot_limit,
+            'active_slots', slots.active_slots, 'decayed', slots.decayed,
+            'slot_decay_per_second', slots.slot_decay_per_second,
+            'held', EXISTS (
+                SELECT 1 FROM concurrency_lease AS lease
+                WHERE lease.holder_id = run.id AND lease.holder_type = 'task_run'
+                    AND lease.limit_id = slots.id
+            )
+        ))::text
+        FROM concurrency_limit AS slots
+        WHERE slots.active AND slots.name IN (
+            SELECT 'tag:' || tag FROM json_array_elements_text(run.tags::json) AS tag
+        )
+    ) END AS tag_limits,
+    EXISTS (
+        SELECT 1 FROM concurrency_lease AS lease
+        WHERE lease.holder_id = run.id AND lease.holder_type = 'task_run'
+    ) AS holds_slots
 FROM task_run AS run
 LEFT JOIN task_run_state AS state ON state.id = run.state_id
 LEFT JOIN flow_run AS parent ON parent.id = run.flow_run_id

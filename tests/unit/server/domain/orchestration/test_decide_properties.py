@@ -27,9 +27,9 @@ from penstock.server.domain.orchestration.states import MATRIX, SLOT_HOLDING, TE
 from penstock.server.domain.orchestration.verdicts import (
     AcquireSlots,
     EmitStateChange,
+    KeepLease,
     ReleaseSlots,
     RenewLease,
-    RevokeLease,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -119,6 +119,7 @@ def situations(draw: Any) -> tuple[Facts, Proposal, Policy]:
         parent=None if is_flow else draw(parents),
         deployment=draw(deployments) if is_flow else None,
         lease_alive=draw(st.booleans()),
+        holds_slots=not is_flow and draw(st.booleans()),
         tag_limits=() if is_flow else tuple(draw(st.lists(limits, max_size=2))),
         cached=draw(st.none() | st.just(State(type=StateType.COMPLETED, timestamp=NOW))),
         client_version=draw(st.sampled_from([None, (3, 0, 2), (3, 4, 10), (3, 4, 11), (3, 7, 4)])),
@@ -177,16 +178,16 @@ def check_run(facts: Facts, state: Proposal, run: Run | None) -> None:
 def check_slots(facts: Facts, state: Proposal, writes: tuple) -> None:
     """A slot is taken only for a run that goes to work, and given back only when it leaves."""
     kinds = [type(write) for write in writes]
-    leases = kinds.count(AcquireSlots) + kinds.count(RenewLease) + kinds.count(RevokeLease)
+    leases = kinds.count(AcquireSlots) + kinds.count(RenewLease) + kinds.count(KeepLease)
     assert leases <= 1 and kinds.count(ReleaseSlots) <= 1
     if AcquireSlots in kinds:
         assert state.type in (StateType.PENDING, StateType.RUNNING)
         assert ReleaseSlots not in kinds
         for limit in (facts.limit, *facts.tag_limits):
-            assert limit is None or not limit.is_full
+            assert limit is None or limit.held or not limit.is_full
     leaves = facts.state_type in SLOT_HOLDING and state.type not in SLOT_HOLDING
     if ReleaseSlots in kinds:
-        assert leaves and facts.limit is not None
+        assert leaves and facts.lease_id is not None
 
 
 @settings(max_examples=400, deadline=None)

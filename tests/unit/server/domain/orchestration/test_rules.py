@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from penstock.schemas.flow_runs import FlowRunPolicy
 from penstock.schemas.states import SetStateStatus, State, StateDetails, StateType
@@ -35,13 +36,13 @@ from penstock.server.domain.orchestration.verdicts import (
     Decision,
     EmitStateChange,
     InsertCache,
+    KeepLease,
     MirrorState,
     OfferTaskRun,
     ReleaseHolder,
     ReleaseSlots,
     RenewLease,
     RetryTaskRuns,
-    RevokeLease,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -379,13 +380,13 @@ def test_an_overlong_key_is_not_written() -> None:
 
 
 def test_without_limits_nothing_is_acquired_or_released() -> None:
-    held = {"deployment_concurrency_lease_id": LEASE}
+    held = {"deployment_concurrency_lease_id": None}
     for start in (None, *StateType):
         for end in StateType:
             for policy in (CORE_FLOW, MINIMAL_FLOW):
                 decision = decided(policy, start, end, held=held, run={"deployment_id": OTHER})
                 assert not any(
-                    isinstance(write, (AcquireSlots, RenewLease, RevokeLease, ReleaseSlots))
+                    isinstance(write, (AcquireSlots, RenewLease, KeepLease, ReleaseSlots))
                     for write in decision.writes
                 )
             for policy in (CORE_TASK, MINIMAL_TASK):
@@ -414,20 +415,25 @@ def test_a_deployment_without_a_limit_holds_nobody_up() -> None:
 
 @pytest.mark.parametrize("end", [SCHEDULED, COMPLETED, FAILED, CANCELLED])
 @pytest.mark.parametrize("start", [PENDING, RUNNING, CANCELLING])
-@pytest.mark.parametrize("lease", [None, LEASE])
-def test_leaving_work_gives_the_slot_back(
-    start: StateType, end: StateType, lease: UUID | None
+@pytest.mark.parametrize("facts", [limited(active=2), {}])
+def test_leaving_work_gives_the_slot_back_whatever_became_of_the_limit(
+    start: StateType, end: StateType, facts: dict[str, Any]
 ) -> None:
-    held = {"deployment_concurrency_lease_id": lease}
-    decision = decided(MINIMAL_FLOW, start, end, held=held, **limited(active=2))
-    assert ReleaseSlots(limit_id=LIMIT, lease_id=lease) in decision.writes
+    held = {"deployment_concurrency_lease_id": LEASE}
+    decision = decided(MINIMAL_FLOW, start, end, held=held, **facts)
+    assert ReleaseSlots(lease_id=LEASE) in decision.writes
+
+
+def test_a_run_without_a_lease_gives_nothing_back() -> None:
+    decision = decided(MINIMAL_FLOW, RUNNING, COMPLETED, **limited(active=2))
+    assert not any(isinstance(write, ReleaseSlots) for write in decision.writes)
 
 
 def test_a_retry_in_process_gives_the_slot_back() -> None:
     run = {"policy": FlowRunPolicy(retries=1), "run_count": 1}
     held = {"deployment_concurrency_lease_id": LEASE}
     decision = decided(CORE_FLOW, RUNNING, FAILED, run=run, held=held, **limited(active=2))
-    assert ReleaseSlots(limit_id=LIMIT, lease_id=LEASE) in decision.writes
+    assert ReleaseSlots(lease_id=LEASE) in decision.writes
     assert details_after(decision).deployment_concurrency_lease_id is None
 
 
@@ -451,8 +457,8 @@ def test_a_run_at_work_keeps_its_slot_and_an_idle_one_has_none(
             1,
             AcquireSlots(limit_ids=(LIMIT,), lease_id=FRESH, seconds=300, holder=f"flow_run:{RUN}"),
         ),
-        ((3, 4, 10), True, 2, RevokeLease(lease_id=LEASE)),
-        (None, True, 2, RevokeLease(lease_id=LEASE)),
+        ((3, 4, 10), True, 2, KeepLease(lease_id=LEASE)),
+        (None, True, 2, KeepLease(lease_id=LEASE)),
     ],
 )
 def test_the_slot_of_a_run_that_starts(
@@ -517,13 +523,20 @@ def test_the_wait_for_a_tag_slot_is_spread_over_ten_seconds() -> None:
 
 @pytest.mark.parametrize("end", [COMPLETED, FAILED, CANCELLED, PAUSED, SCHEDULED, PENDING])
 def test_a_task_run_that_is_not_at_work_holds_no_tag_slot(end: StateType) -> None:
-    decision = decided(MINIMAL_TASK, RUNNING, end, **tags((1, 1)))
-    held = ReleaseHolder(limit_ids=(UUID(int=100),), holder=f"task_run:{RUN}")
-    assert decision.writes == (held,)
+    decision = decided(MINIMAL_TASK, RUNNING, end, holds_slots=True)
+    assert decision.writes == (ReleaseHolder(holder=f"task_run:{RUN}"),)
+    assert decided(MINIMAL_TASK, RUNNING, end, **tags((1, 1))).writes == ()
 
 
 def test_a_task_run_being_cancelled_keeps_its_tag_slot() -> None:
-    assert decided(MINIMAL_TASK, RUNNING, CANCELLING, **tags((1, 1))).writes == ()
+    assert decided(MINIMAL_TASK, RUNNING, CANCELLING, holds_slots=True).writes == ()
+
+
+def test_a_task_run_takes_no_second_slot_of_a_limit() -> None:
+    held, other = tags((1, 1), (0, 1))["tag_limits"]
+    both = {"tag_limits": (replace(held, held=True), other)}
+    (write,) = decided(CORE_TASK, RUNNING, RUNNING, **both).writes
+    assert isinstance(write, AcquireSlots) and write.limit_ids == (other.id,)
 
 
 # --- transforms -----------------------------------------------------------------------------------

@@ -21,11 +21,11 @@ from penstock.server.domain.orchestration.verdicts import (
     Abort,
     Accept,
     AcquireSlots,
+    KeepLease,
     Reject,
     ReleaseHolder,
     ReleaseSlots,
     RenewLease,
-    RevokeLease,
     Verdict,
     Wait,
     Write,
@@ -92,7 +92,7 @@ def drop_lease_of_old_clients(facts: Facts, proposal: Proposal) -> Verdict:
     """A client that cannot renew a lease must not lose its slot when the lease ends."""
     if facts.lease_id is None or facts.limit is None or _renews_leases(facts):
         return ACCEPT
-    return Accept(writes=(RevokeLease(lease_id=facts.lease_id),))
+    return Accept(writes=(KeepLease(lease_id=facts.lease_id),))
 
 
 def cancel_late_run_without_slot(facts: Facts, proposal: Proposal) -> Verdict:
@@ -108,8 +108,11 @@ def cancel_late_run_without_slot(facts: Facts, proposal: Proposal) -> Verdict:
 
 
 def secure_task_slots(facts: Facts, proposal: Proposal) -> Verdict:
-    """A task run that starts takes one slot of every limit on its tags, or of none."""
-    limits = facts.tag_limits
+    """A task run that starts takes one slot of every limit on its tags, or of none.
+
+    What it holds already it does not take again.
+    """
+    limits = tuple(limit for limit in facts.tag_limits if not limit.held)
     if not limits:
         return ACCEPT
     for limit in limits:
@@ -134,19 +137,22 @@ def secure_task_slots(facts: Facts, proposal: Proposal) -> Verdict:
 
 
 def release_flow_slots(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
-    """A run that is no longer pending, running or being cancelled gives its slot back."""
-    limit = facts.limit
-    if limit is None or facts.state_type not in SLOT_HOLDING or placed.type in SLOT_HOLDING:
+    """A run that is no longer pending, running or being cancelled gives its slot back.
+
+    Whatever became of its deployment's limit meanwhile. A run without a lease has taken none.
+    """
+    if facts.lease_id is None:
         return ()
-    return (ReleaseSlots(limit_id=limit.id, lease_id=facts.lease_id),)
+    if facts.state_type not in SLOT_HOLDING or placed.type in SLOT_HOLDING:
+        return ()
+    return (ReleaseSlots(lease_id=facts.lease_id),)
 
 
 def release_task_slots(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
     """A task run that is not at work holds no slot of its tags' limits."""
-    if not facts.tag_limits or placed.type in (StateType.RUNNING, StateType.CANCELLING):
+    if not facts.holds_slots or placed.type in (StateType.RUNNING, StateType.CANCELLING):
         return ()
-    ids = tuple(limit.id for limit in facts.tag_limits)
-    return (ReleaseHolder(limit_ids=ids, holder=_task_holder(facts)),)
+    return (ReleaseHolder(holder=_task_holder(facts)),)
 
 
 def _take(facts: Facts, proposal: Proposal, deployment: Deployment, limit: Limit) -> Accept:
