@@ -87,6 +87,12 @@ class Slots:
     def expire(self) -> int:
         return asyncio.run(Leases(self.store).run_once(self.clock.now()))
 
+    def acquire(self, body: SlotsIncrementWithLease) -> UUID:
+        take = limits.bulk_increment_active_slots_with_lease
+        result = self.store.write_sync(take, NEW, body=body)
+        assert isinstance(result, ConcurrencyLimitWithLeaseResponse)
+        return result.lease_id
+
     def cost(self, act: Any, *args: Any, **kwargs: Any) -> int:
         """Statements that `act` takes."""
         before = self.store.statistics.snapshot()
@@ -361,10 +367,7 @@ def test_two_stores_end_a_lease_once_and_a_late_renewal_changes_nothing(
 ) -> None:
     slots.limit("a", 20)
     body = SlotsIncrementWithLease(names=["a"], slots=1, lease_duration=60)
-    leases = [
-        slots.store.write_sync(limits.bulk_increment_active_slots_with_lease, NEW, body=body)
-        for _ in range(20)
-    ]
+    leases = [slots.acquire(body) for _ in range(20)]
     slots.clock.advance(60)
     together = Barrier(22)
     renewed: list[UUID] = []
@@ -378,7 +381,7 @@ def test_two_stores_end_a_lease_once_and_a_late_renewal_changes_nothing(
         together.wait()
         asyncio.run(Leases(store, batch=7).run_once(slots.clock.now()))
 
-    jobs: list[tuple[Any, ...]] = [(renew, lease.lease_id) for lease in leases]
+    jobs: list[tuple[Any, ...]] = [(renew, lease) for lease in leases]
     jobs += [(expire, store) for store in stores]
     in_threads(lambda job, argument: job(argument), jobs)
     assert renewed == []
@@ -390,7 +393,7 @@ def test_the_slots_of_a_dead_holder_come_back(slots: Slots) -> None:
     holder = ConcurrencyLeaseHolder(id=UUID(int=7), type="task_run")
     body = SlotsIncrementWithLease(names=["a"], slots=2, lease_duration=60, holder=holder)
     take = limits.bulk_increment_active_slots_with_lease
-    kept = slots.store.write_sync(take, NEW, body=body)
+    kept = slots.acquire(body)
     assert isinstance(slots.store.write_sync(take, NEW, body=body), Denied)
     slots.clock.advance(59)
     assert slots.expire() == 0
@@ -399,7 +402,7 @@ def test_the_slots_of_a_dead_holder_come_back(slots: Slots) -> None:
     assert slots.taken("a") == 0
     assert not isinstance(slots.store.write_sync(take, NEW, body=body), Denied)
     # The dead holder that comes back gives nothing back that is not its own.
-    release = LeaseRelease(lease_id=kept.lease_id)
+    release = LeaseRelease(lease_id=kept)
     slots.store.write_sync(limits.bulk_decrement_active_slots_with_lease, NEW, body=release)
     assert slots.taken("a") == 2
 
