@@ -101,8 +101,8 @@ class PostgresBus(RelayBus):
     def _serve(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         connection.add_notify_handler(lambda notice: self.receive(notice.payload))
         connection.execute(f'LISTEN "{self._channel}"')  # type: ignore[arg-type]
-        self._on_loop(self._connected.set)
         self.wake_everything()
+        self._on_loop(self._connected.set)
         pipe = self._pipe
         assert pipe is not None
         while not self._ended.is_set():
