@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -136,7 +137,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             ),
             loops=LoopConfig.from_settings(settings),
             displayed_settings=_displayed(settings),
-            bus=_bus(events.messaging_broker, database_url),
+            bus=_bus(events.messaging_broker, database_url, settings.redis.messaging),
             cors_allowed_origins=tuple(
                 origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()
             ),
@@ -203,7 +204,23 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _bus(broker: str, database_url: str) -> str:
+def _bus(broker: str, database_url: str, redis: Any) -> str:
+    """The bus a broker setting asks for; the peer's module names select the same kinds.
+
+    With PostgreSQL and nothing else asked for, the database carries the wake-ups.
+    """
     if broker.startswith(("redis://", "rediss://", "unix://")):
         return broker
+    if "redis" in broker:
+        return _redis_url(redis)
     return "postgresql" if database_url.startswith("postgresql") else "memory"
+
+
+def _redis_url(redis: Any) -> str:
+    url = _revealed(redis.url)
+    if url:
+        return url
+    password = _revealed(redis.password)
+    login = f"{quote(redis.username, safe='')}:{quote(password, safe='')}@" if password else ""
+    scheme = "rediss" if redis.ssl else "redis"
+    return f"{scheme}://{login}{redis.host}:{redis.port}/{redis.db}"
