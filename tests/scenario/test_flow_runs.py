@@ -15,6 +15,7 @@ from tests.embedded_api import EmbeddedApi, embedded_api
 from penstock import flow, get_run_logger, tags, task
 from penstock.annotations import allow_failure, quote
 from penstock.context import FlowRunContext, get_run_context
+from penstock.futures import PenstockFlowRunFuture
 from penstock.schemas.errors import (
     FailedRun,
     MissingContextError,
@@ -558,3 +559,39 @@ def test_runs_of_a_flow_do_not_share_counters(api: EmbeddedApi) -> None:
         thread.join(30)
     assert sorted(results) == list(range(6))
     assert {run.state_name for run in api.flow_runs("threaded")} == {"Completed"}
+
+
+def test_text_that_utf8_cannot_say_stops_nothing(api: EmbeddedApi) -> None:
+    strange = "name-\udc80"
+
+    @task
+    def fails(path: str) -> None:
+        raise ValueError(path)
+
+    @flow(name="strange-text")
+    def fails_too(path: str) -> None:
+        fails(path)
+
+    with pytest.raises(ValueError, match="name-"):
+        fails_too(strange)
+    run = api.flow_run("strange-text")
+    assert run.parameters == {"path": "name-\\udc80"}
+    assert "name-\\udc80" in str(run.state and run.state.message)
+    (task_run,) = api.task_runs(run)
+    assert "name-\\udc80" in str(task_run.state and task_run.state.message)
+
+
+def test_a_future_follows_a_flow_run_elsewhere(api: EmbeddedApi) -> None:
+    @flow(persist_result=True)
+    def elsewhere() -> str:
+        return "value"
+
+    state = elsewhere(return_state=True)
+    future: PenstockFlowRunFuture[str] = PenstockFlowRunFuture(state.state_details.flow_run_id)
+    assert future.result(timeout=10) == "value"
+    assert asyncio.run(future.aresult()) == "value"
+    assert future.is_done
+    assert future == PenstockFlowRunFuture(future.flow_run_id)
+    called: list[Any] = []
+    future.add_done_callback(called.append)
+    assert called == [future]

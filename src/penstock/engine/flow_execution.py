@@ -26,6 +26,7 @@ from penstock.engine.outcomes import (
     store_for_flow,
 )
 from penstock.engine.params import stored_form, template_name
+from penstock.engine.text import readable
 from penstock.futures import PenstockFuture, resolve_futures_to_states, result_of
 from penstock.logging import flow_run_logger
 from penstock.result_records import ResultRecord
@@ -376,7 +377,10 @@ class FlowExecution:
 
     def proposal(self, state: State) -> StateCreate:
         """`state` as it is proposed to the server."""
-        return state_to_wire(state)
+        proposal = state_to_wire(state)
+        if proposal.message is not None and not proposal.message.isascii():
+            return replace(proposal, message=readable(proposal.message))
+        return proposal
 
     def entered(self, proposed: State, answer: State | None) -> None:
         """The server accepted `proposed`; `answer` is what it stored."""

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from penstock.base.lazy import LazyModule
+from penstock.engine.text import readable
 from penstock.schemas.errors import ParameterBindError, ParameterTypeError, ReservedArgumentError
 
 if TYPE_CHECKING:
@@ -239,8 +240,10 @@ def stored_form(parameters: Mapping[str, Any], of_run: Callable[[Any], bool]) ->
 
 
 def _stored(value: Any, of_run: Callable[[Any], bool]) -> Any:
-    if value is None or type(value) in (str, int, float, bool):
+    if value is None or type(value) in (int, float, bool):
         return value
+    if type(value) is str:
+        return readable(value)
     if of_run(value):
         return f"<{type(value).__name__}>"
     try:

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import json, structs
 
 from penstock.engine.inputs import Inputs
+from penstock.engine.text import readable
 from penstock.schemas.states import State, StateDetails, StateType
 from penstock.schemas.task_runs import (
     FlowRunResult,
@@ -29,8 +30,11 @@ _NO_DETAILS = StateDetails()
 
 
 def quoted(text: str) -> str:
-    """`text` as a JSON string."""
-    return _encode(text).decode()
+    """`text` as a JSON string; what UTF-8 cannot say is spelled out."""
+    try:
+        return _encode(text).decode()
+    except UnicodeEncodeError:
+        return _encode(readable(text)).decode()
 
 
 def instant(moment: datetime) -> str:
@@ -87,8 +91,10 @@ class TaskRecord:
         "_details_json",
         "_fixed",
         "_head",
+        "_last",
         "_related",
         "_snapshot",
+        "_start",
         "_validated",
         "dynamic_key",
         "end_time",
@@ -136,6 +142,8 @@ class TaskRecord:
         tags = shape.tags_json
         self._related = f"{tags},{related}" if tags and related else tags or related
         self._validated = "null"
+        self._start = "null"
+        self._last = ""
         self._snapshot: TaskRun | None = None
         self._fixed = ""
         self._head = ""
@@ -207,8 +215,9 @@ class TaskRecord:
         name = quoted(state.name or "")
         message = quoted(state.message or "")
         moment = instant(state.timestamp)
-        kind = state.type.value
-        from_kind = f'"{before.type.value}"' if before is not None else "null"
+        kind = str(state.type)
+        from_kind = f'"{before.type}"' if before is not None else "null"
+        id = str(state.id)
         initial = self._validated
         stated = (
             f'{{"type":"{kind}","name":{name},"message":{message},"state_details":{{{details}}}'
@@ -217,8 +226,10 @@ class TaskRecord:
         stored = f',"data":{data.decode()}}}' if data is not None else "}"
         follows = "null"
         if before is not None and state.timestamp - before.timestamp < FOLLOWS_WITHIN:
-            follows = f'"{before.id}"'
-        start = f'"{instant(self.start_time)}"' if self.start_time is not None else "null"
+            follows = f'"{self._last}"'
+        self._last = id
+        if self._start == "null" and self.start_time is not None:
+            self._start = f'"{instant(self.start_time)}"'
         end = f'"{instant(self.end_time)}"' if self.end_time is not None else "null"
         return (
             f'{{"occurred":"{moment}","event":"prefect.task-run.{name[1:-1]}","resource":{{'
@@ -227,8 +238,8 @@ class TaskRecord:
             f'"prefect.state-type":"{kind}","prefect.orchestration":"client"}},'
             f'"related":[{self._related}],"payload":{{"intended":{{"from":{from_kind},"to":"{kind}"}},'
             f'"initial_state":{initial},"validated_state":{stated}{stored},"task_run":{{'
-            f'{self._fixed}"run_count":{self.run_count},"start_time":{start},"end_time":{end},'
-            f'"total_run_time":{self.total_run_time!r}}}}},"id":"{state.id}","follows":{follows}}}'
+            f'{self._fixed}"run_count":{self.run_count},"start_time":{self._start},"end_time":{end},'
+            f'"total_run_time":{self.total_run_time!r}}}}},"id":"{id}","follows":{follows}}}'
         ).encode()
 
     def _prepare(self) -> None:
