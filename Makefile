@@ -36,6 +36,10 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Scratch files go to memory where the system has such a place, and PostgreSQL does not wait for its
+# disk: no test cuts the power, and the databases are gone afterwards.
+unit: export TMPDIR := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
+unit: export PENSTOCK_TEST_POSTGRES ?= postgresql://postgres@127.0.0.1:5432/test?options=-csynchronous_commit%3Doff
 unit: $(VENV)/.installed services
 	$(BIN)/python -m pytest -q --ignore=tests/contract/test_peer_client.py
 
