@@ -34,7 +34,8 @@ def test_values_come_from_the_settings(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("given", "base"), [(None, "/api"), ("", "/api"), ("/", ""), ("flows", "/flows"), ("/a/b/", "/a/b")]
+    ("given", "base"),
+    [(None, "/api"), ("", "/api"), ("/", ""), ("flows", "/flows"), ("/a/b/", "/a/b")],
 )
 def test_the_base_path(given: str | None, base: str):
     changes = {} if given is None else {"PENSTOCK_SERVER_API_BASE_PATH": given}
