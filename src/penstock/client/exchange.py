@@ -194,6 +194,7 @@ def refusal(request: Request, response: Response) -> PenstockHTTPStatusError:
         status_code=response.status,
         detail=detail,
         request=str(request),
+        retry_after=_retry_after(response),
     )
 
 

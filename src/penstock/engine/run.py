@@ -131,8 +131,8 @@ def _persists(task: Any, flow: FlowRunContext | None) -> bool:
 
 
 def task_services(x: TaskExecution) -> Services:
-    """What a task run needs from the outside: no client, as it sends no request."""
-    return Services(emit=x.emit)
+    """What a task run needs from the outside. Only a run with tags sends requests."""
+    return Services(emit=x.emit, make_client=_async_client if x.task.isasync else _sync_client)
 
 
 def run_task(x: TaskExecution) -> State:

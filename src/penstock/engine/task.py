@@ -1,8 +1,9 @@
 """One run of a task, as a generator of effects.
 
-The order: wait for what the run depends on, name it, then enter Running and call the function,
-again after each failure that may be retried; every state entered is emitted as an event. The
-state is decided here, by the same rules as on the server, and only reported.
+The order: wait for what the run depends on, name it, take the slots of the limits on its tags,
+then enter Running and call the function, again after each failure that may be retried; every
+state entered is emitted as an event. The state is decided here, by the same rules as on the
+server, and only reported.
 """
 
 from collections.abc import Generator
@@ -10,13 +11,31 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from penstock.engine.effects import NOW, Call, Check, Effect, Emit, Read, Sleep, Wait, Write
+from penstock.engine.effects import (
+    NOW,
+    Call,
+    Check,
+    Effect,
+    Emit,
+    Read,
+    Request,
+    Sleep,
+    Wait,
+    Write,
+)
 from penstock.engine.hooks import run_hooks
 from penstock.engine.inputs import Blocked, check_upstream
 from penstock.engine.params import name_arguments
 from penstock.engine.retry import delay_before, is_coroutine_callable
+from penstock.engine.tag_slots import TagSlots, is_full, wait_of
 from penstock.engine.task_execution import TaskExecution
-from penstock.schemas.errors import Abort, Pause, UpstreamTaskError
+from penstock.schemas.errors import (
+    Abort,
+    Pause,
+    PenstockException,
+    PenstockHTTPStatusError,
+    UpstreamTaskError,
+)
 from penstock.schemas.states import State, StateDetails, StateType
 
 Steps = Generator[Effect, Any, Any]
@@ -45,15 +64,33 @@ def task_run(x: TaskExecution) -> Generator[Effect, Any, State]:
 def _steps(x: TaskExecution) -> Steps:
     if x.flow_context is not None and (yield Check(x.flow_context)) == "suspend":
         raise Pause("the flow run is suspended")
+    slots = None
     try:
         yield from _prepare(x)
+        if x.context.tags:
+            slots = yield from _take_slots(x)
     except Blocked as blocked:
         yield from _not_ready(x, blocked)
         return
-    except Exception as error:  # a run name template or a result that cannot be read
+    except Exception as error:  # a run name template, a result that cannot be read, no slots
         yield from _enter(x, x.failed(error))
         yield from _final_hooks(x)
         return
+    if slots is None:
+        yield from _run(x)
+        return
+    try:
+        yield from _run(x)
+    except GeneratorExit:  # nothing can be asked of the driver any more; the lease ends by itself
+        slots.stop()
+        raise
+    except BaseException:
+        yield from _give_back(x, slots)
+        raise
+    yield from _give_back(x, slots)
+
+
+def _run(x: TaskExecution) -> Steps:
     name = RUNNING
     while True:
         yield from _enter(x, State(type=StateType.RUNNING, name=name))
@@ -83,6 +120,43 @@ def _prepare(x: TaskExecution) -> Steps:
             x.rename(name)
         else:
             x.rename_by(naming)
+
+
+def _take_slots(x: TaskExecution) -> Generator[Effect, Any, TagSlots | None]:
+    """The slots of all limits on the run's tags, however long they take; None without limits."""
+    slots = TagSlots(x)
+    if slots.needless:
+        return None
+    while True:
+        try:
+            answer = yield Request("bulk_increment_active_slots_with_lease", body=slots.asked())
+            break
+        except PenstockHTTPStatusError as error:
+            if not is_full(error):
+                raise
+            delay = wait_of(error)
+        yield Sleep(delay)
+    now = yield NOW
+    for event in slots.take(answer, now):
+        yield Emit(event)
+    return slots if slots.held else None
+
+
+def _give_back(x: TaskExecution, slots: TagSlots) -> Steps:
+    slots.stop()
+    try:
+        yield Request("bulk_decrement_active_slots_with_lease", body=slots.released())
+    except PenstockException as error:
+        x.logger.warning(
+            "%s could not give back its slots of the limits on its tags; they are free when their "
+            "lease ends: %s",
+            x.label,
+            error,
+        )
+        return
+    now = yield NOW
+    for event in slots.told_released(now):
+        yield Emit(event)
 
 
 def _not_ready(x: TaskExecution, blocked: Blocked) -> Steps:

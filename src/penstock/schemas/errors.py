@@ -84,17 +84,24 @@ class ServiceUnavailable(Refusal):
 
 
 class PenstockHTTPStatusError(PenstockException):
-    """The API answered with an error status."""
+    """The API answered with an error status; `retry_after` is how many seconds to wait, if said."""
 
     code = "http_status"
 
     def __init__(
-        self, message: str, *, status_code: int = 0, detail: Any = None, request: str = ""
+        self,
+        message: str,
+        *,
+        status_code: int = 0,
+        detail: Any = None,
+        request: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.detail = detail
         self.request = request
+        self.retry_after = retry_after
 
 
 class ObjectNotFound(PenstockHTTPStatusError):
@@ -117,6 +124,18 @@ class ObjectLimitReached(PenstockHTTPStatusError):
 
 class ObjectUnsupported(PenstockHTTPStatusError):
     code = "object_unsupported"
+
+
+class ConcurrencySlotAcquisitionError(PenstockException):
+    """Slots of concurrency limits could not be taken, or were lost."""
+
+    code = "slots_not_acquired"
+
+
+class AcquireConcurrencySlotTimeoutError(ConcurrencySlotAcquisitionError, TimeoutError):
+    """No slots became free in time."""
+
+    code = "slots_timeout"
 
 
 class APIUnreachable(PenstockException):
