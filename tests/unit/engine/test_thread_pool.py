@@ -81,3 +81,31 @@ def test_dropped_jobs_do_not_run():
 def test_no_pool_without_workers():
     with pytest.raises(ValueError, match="max_workers"):
         ThreadPool(0)
+
+
+def test_a_blocked_job_holds_nobody_up():
+    """Jobs queued behind one that blocks start all the same, however they were submitted."""
+    for _ in range(50):
+        pool = ThreadPool()
+        release = threading.Event()
+        left = threading.Semaphore(0)
+        for number in range(6):
+            if number % 2:
+                pool.submit(lambda release=release: release.wait(10))
+            else:
+                pool.submit(lambda left=left: left.release())
+        assert all(left.acquire(timeout=10) for _ in range(3))
+        release.set()
+        pool.stop()
+
+
+def test_threads_that_became_idle_take_a_later_burst():
+    pool = ThreadPool()
+    try:
+        for _ in range(20):
+            together = threading.Barrier(5)
+            for _ in range(4):
+                pool.submit(lambda together=together: together.wait(10))
+            together.wait(10)
+    finally:
+        pool.stop()

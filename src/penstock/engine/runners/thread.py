@@ -26,6 +26,9 @@ class ThreadPool:
         self._threads: list[threading.Thread] = []
         self._numbers = count(1)
         self._stopping = False
+        self._waking = False
+        """Whether a thread is on its way to the queue. One at a time is enough: the one that
+        arrives wakes the next if more waits. Short jobs then cost few thread switches."""
 
     @property
     def size(self) -> int:
@@ -38,16 +41,25 @@ class ThreadPool:
             if self._stopping:
                 raise RuntimeError("the task runner has stopped and takes no more tasks")
             self._jobs.append(job)
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
-                return
-            if self.max_workers is not None and len(self._threads) >= self.max_workers:
-                return
-            thread = threading.Thread(
-                target=self._work, name=f"{self._name}-{next(self._numbers)}", daemon=True
-            )
-            self._threads.append(thread)
-        thread.start()
+            thread = self._wake()
+        if thread is not None:
+            thread.start()
+
+    def _wake(self) -> threading.Thread | None:
+        """Send one more thread to the queue, where that helps; a new one is to be started."""
+        if self._waking:
+            return None
+        if self._idle:
+            self._waking = True
+            self._changed.notify()
+            return None
+        if self.max_workers is not None and len(self._threads) >= self.max_workers:
+            return None
+        self._waking = True
+        name = f"{self._name}-{next(self._numbers)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        return thread
 
     def drop_queued(self) -> list[Job]:
         """Take out the jobs that have not started and return them."""
@@ -68,13 +80,20 @@ class ThreadPool:
 
     def _work(self) -> None:
         changed, jobs = self._changed, self._jobs
+        arriving = True
         while True:
             with changed:
+                if arriving:
+                    self._waking = arriving = False
                 while not jobs:
                     if self._stopping:
                         return
                     self._idle += 1
                     changed.wait()
                     self._idle -= 1
+                    self._waking = False
                 job = jobs.popleft()
+                thread = self._wake() if jobs else None
+            if thread is not None:
+                thread.start()
             job()
