@@ -77,7 +77,7 @@ def _by_injection(seconds: float) -> Iterator[None]:
         with lock:
             if not over:
                 rung = True
-                _inject(thread, _Injected)
+                inject(thread, _Injected)
 
     alarm = TIMER.after(seconds, ring)
     try:
@@ -99,5 +99,6 @@ class _Injected(BaseException):
     """Not an `Exception`, so that code of the user does not mistake it for its own."""
 
 
-def _inject(thread: int, kind: type[BaseException]) -> None:
+def inject(thread: int, kind: type[BaseException]) -> None:
+    """Raise `kind` in another thread, at its next bytecode."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))

@@ -1,0 +1,1 @@
+"""Taking slots of global concurrency limits: `penstock.concurrency.sync` and `.asyncio`."""
