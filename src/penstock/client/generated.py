@@ -9,6 +9,24 @@ from penstock.client import methods
 from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
 from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.deployments import (
+    Deployment,
+    DeploymentBulkDeleteResponse,
+    DeploymentCreate,
+    DeploymentFlowRunCreate,
+    DeploymentPaginationResponse,
+    DeploymentsBulkDeleteBody,
+    DeploymentSchedule,
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+    DeploymentsFilterBody,
+    DeploymentsFilterPage,
+    DeploymentsPaginateBody,
+    DeploymentUpdate,
+    FlowRunBulkCreateResponse,
+    ScheduleDeploymentBody,
+    ScheduledFlowRunsBody,
+)
 from penstock.schemas.events import (
     Countable,
     Event,
@@ -603,6 +621,96 @@ class SyncMethods:
         """PATCH /v2/concurrency_limits/{id_or_name}"""
         self.call("update_concurrency_limit_v2", id_or_name, body=body)
 
+    def create_deployment(self, body: DeploymentCreate) -> Deployment:
+        """POST /deployments/"""
+        return self.call("create_deployment", body=body)
+
+    def bulk_delete_deployments(
+        self, body: DeploymentsBulkDeleteBody | None = None
+    ) -> DeploymentBulkDeleteResponse:
+        """POST /deployments/bulk_delete"""
+        return self.call("bulk_delete_deployments", body=body)
+
+    def count_deployments(self, body: DeploymentsFilterBody | None = None) -> int:
+        """POST /deployments/count"""
+        return self.call("count_deployments", body=body)
+
+    def read_deployments(self, body: DeploymentsFilterPage | None = None) -> Deployment:
+        """POST /deployments/filter"""
+        return self.call("read_deployments", body=body)
+
+    def get_scheduled_flow_runs_for_deployments(self, body: ScheduledFlowRunsBody) -> FlowRun:
+        """POST /deployments/get_scheduled_flow_runs"""
+        return self.call("get_scheduled_flow_runs_for_deployments", body=body)
+
+    def read_deployment_by_name(self, flow_name: str, deployment_name: str) -> Deployment:
+        """GET /deployments/name/{flow_name}/{deployment_name}"""
+        return self.call("read_deployment_by_name", flow_name, deployment_name)
+
+    def paginate_deployments(
+        self, body: DeploymentsPaginateBody | None = None
+    ) -> DeploymentPaginationResponse:
+        """POST /deployments/paginate"""
+        return self.call("paginate_deployments", body=body)
+
+    def delete_deployment(self, id: UUID | str) -> None:
+        """DELETE /deployments/{id}"""
+        self.call("delete_deployment", id)
+
+    def read_deployment(self, id: UUID | str) -> Deployment:
+        """GET /deployments/{id}"""
+        return self.call("read_deployment", id)
+
+    def update_deployment(self, id: UUID | str, body: DeploymentUpdate) -> None:
+        """PATCH /deployments/{id}"""
+        self.call("update_deployment", id, body=body)
+
+    def create_flow_run_from_deployment(
+        self, id: UUID | str, body: DeploymentFlowRunCreate
+    ) -> FlowRun:
+        """POST /deployments/{id}/create_flow_run"""
+        return self.call("create_flow_run_from_deployment", id, body=body)
+
+    def bulk_create_flow_runs_from_deployment(
+        self, id: UUID | str, body: DeploymentFlowRunCreate
+    ) -> FlowRunBulkCreateResponse:
+        """POST /deployments/{id}/create_flow_run/bulk"""
+        return self.call("bulk_create_flow_runs_from_deployment", id, body=body)
+
+    def pause_deployment(self, id: UUID | str) -> Any:
+        """POST /deployments/{id}/pause_deployment"""
+        return self.call("pause_deployment", id)
+
+    def resume_deployment(self, id: UUID | str) -> Any:
+        """POST /deployments/{id}/resume_deployment"""
+        return self.call("resume_deployment", id)
+
+    def schedule_deployment(
+        self, id: UUID | str, body: ScheduleDeploymentBody | None = None
+    ) -> Any:
+        """POST /deployments/{id}/schedule"""
+        return self.call("schedule_deployment", id, body=body)
+
+    def read_deployment_schedules(self, id: UUID | str) -> DeploymentSchedule:
+        """GET /deployments/{id}/schedules"""
+        return self.call("read_deployment_schedules", id)
+
+    def create_deployment_schedules(
+        self, id: UUID | str, body: DeploymentScheduleCreate
+    ) -> DeploymentSchedule:
+        """POST /deployments/{id}/schedules"""
+        return self.call("create_deployment_schedules", id, body=body)
+
+    def delete_deployment_schedule(self, id: UUID | str, schedule_id: UUID | str) -> None:
+        """DELETE /deployments/{id}/schedules/{schedule_id}"""
+        self.call("delete_deployment_schedule", id, schedule_id)
+
+    def update_deployment_schedule(
+        self, id: UUID | str, schedule_id: UUID | str, body: DeploymentScheduleUpdate
+    ) -> None:
+        """PATCH /deployments/{id}/schedules/{schedule_id}"""
+        self.call("update_deployment_schedule", id, schedule_id, body=body)
+
 
 class AsyncMethods:
     """One awaited method for everything the API offers."""
@@ -1136,3 +1244,93 @@ class AsyncMethods:
     ) -> None:
         """PATCH /v2/concurrency_limits/{id_or_name}"""
         await self.call("update_concurrency_limit_v2", id_or_name, body=body)
+
+    async def create_deployment(self, body: DeploymentCreate) -> Deployment:
+        """POST /deployments/"""
+        return await self.call("create_deployment", body=body)
+
+    async def bulk_delete_deployments(
+        self, body: DeploymentsBulkDeleteBody | None = None
+    ) -> DeploymentBulkDeleteResponse:
+        """POST /deployments/bulk_delete"""
+        return await self.call("bulk_delete_deployments", body=body)
+
+    async def count_deployments(self, body: DeploymentsFilterBody | None = None) -> int:
+        """POST /deployments/count"""
+        return await self.call("count_deployments", body=body)
+
+    async def read_deployments(self, body: DeploymentsFilterPage | None = None) -> Deployment:
+        """POST /deployments/filter"""
+        return await self.call("read_deployments", body=body)
+
+    async def get_scheduled_flow_runs_for_deployments(self, body: ScheduledFlowRunsBody) -> FlowRun:
+        """POST /deployments/get_scheduled_flow_runs"""
+        return await self.call("get_scheduled_flow_runs_for_deployments", body=body)
+
+    async def read_deployment_by_name(self, flow_name: str, deployment_name: str) -> Deployment:
+        """GET /deployments/name/{flow_name}/{deployment_name}"""
+        return await self.call("read_deployment_by_name", flow_name, deployment_name)
+
+    async def paginate_deployments(
+        self, body: DeploymentsPaginateBody | None = None
+    ) -> DeploymentPaginationResponse:
+        """POST /deployments/paginate"""
+        return await self.call("paginate_deployments", body=body)
+
+    async def delete_deployment(self, id: UUID | str) -> None:
+        """DELETE /deployments/{id}"""
+        await self.call("delete_deployment", id)
+
+    async def read_deployment(self, id: UUID | str) -> Deployment:
+        """GET /deployments/{id}"""
+        return await self.call("read_deployment", id)
+
+    async def update_deployment(self, id: UUID | str, body: DeploymentUpdate) -> None:
+        """PATCH /deployments/{id}"""
+        await self.call("update_deployment", id, body=body)
+
+    async def create_flow_run_from_deployment(
+        self, id: UUID | str, body: DeploymentFlowRunCreate
+    ) -> FlowRun:
+        """POST /deployments/{id}/create_flow_run"""
+        return await self.call("create_flow_run_from_deployment", id, body=body)
+
+    async def bulk_create_flow_runs_from_deployment(
+        self, id: UUID | str, body: DeploymentFlowRunCreate
+    ) -> FlowRunBulkCreateResponse:
+        """POST /deployments/{id}/create_flow_run/bulk"""
+        return await self.call("bulk_create_flow_runs_from_deployment", id, body=body)
+
+    async def pause_deployment(self, id: UUID | str) -> Any:
+        """POST /deployments/{id}/pause_deployment"""
+        return await self.call("pause_deployment", id)
+
+    async def resume_deployment(self, id: UUID | str) -> Any:
+        """POST /deployments/{id}/resume_deployment"""
+        return await self.call("resume_deployment", id)
+
+    async def schedule_deployment(
+        self, id: UUID | str, body: ScheduleDeploymentBody | None = None
+    ) -> Any:
+        """POST /deployments/{id}/schedule"""
+        return await self.call("schedule_deployment", id, body=body)
+
+    async def read_deployment_schedules(self, id: UUID | str) -> DeploymentSchedule:
+        """GET /deployments/{id}/schedules"""
+        return await self.call("read_deployment_schedules", id)
+
+    async def create_deployment_schedules(
+        self, id: UUID | str, body: DeploymentScheduleCreate
+    ) -> DeploymentSchedule:
+        """POST /deployments/{id}/schedules"""
+        return await self.call("create_deployment_schedules", id, body=body)
+
+    async def delete_deployment_schedule(self, id: UUID | str, schedule_id: UUID | str) -> None:
+        """DELETE /deployments/{id}/schedules/{schedule_id}"""
+        await self.call("delete_deployment_schedule", id, schedule_id)
+
+    async def update_deployment_schedule(
+        self, id: UUID | str, schedule_id: UUID | str, body: DeploymentScheduleUpdate
+    ) -> None:
+        """PATCH /deployments/{id}/schedules/{schedule_id}"""
+        await self.call("update_deployment_schedule", id, schedule_id, body=body)

@@ -25,6 +25,13 @@ class EventLimits(Struct, frozen=True, kw_only=True):
 class LoopConfig(Struct, frozen=True, kw_only=True):
     """Which background loops run, how often, and what they go by. Durations are seconds."""
 
+    scheduler: bool = True
+    scheduler_interval: float = 60.0
+    scheduler_min_runs: int = 3
+    scheduler_max_runs: int = 100
+    scheduler_min_time: float = 3_600.0
+    scheduler_max_time: float = 100 * 86_400.0
+    scheduler_batch: int = 500
     late_runs: bool = True
     late_runs_interval: float = 5.0
     late_after: float = 15.0
@@ -51,6 +58,13 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
         chosen = vacuum.enabled
         kinds = chosen if isinstance(chosen, (set, frozenset)) else set()
         return cls(
+            scheduler=services.scheduler.enabled,
+            scheduler_interval=services.scheduler.loop_seconds,
+            scheduler_min_runs=services.scheduler.min_runs,
+            scheduler_max_runs=services.scheduler.max_runs,
+            scheduler_min_time=_seconds(services.scheduler.min_scheduled_time),
+            scheduler_max_time=_seconds(services.scheduler.max_scheduled_time),
+            scheduler_batch=services.scheduler.insert_batch_size,
             late_runs=services.late_runs.enabled,
             late_runs_interval=services.late_runs.loop_seconds,
             late_after=_seconds(services.late_runs.after_seconds),

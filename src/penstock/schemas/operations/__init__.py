@@ -1,12 +1,21 @@
 """The operation table: every HTTP operation, by name."""
 
-from penstock.schemas.operations import admin, events, flow_runs, flows, limits, logs, task_runs
+from penstock.schemas.operations import (
+    admin,
+    deployments,
+    events,
+    flow_runs,
+    flows,
+    limits,
+    logs,
+    task_runs,
+)
 from penstock.schemas.operations.operation import Operation, Query, table
 
 OPERATIONS: dict[str, Operation] = table(
     *(
         operation
-        for resource in (admin, flows, flow_runs, task_runs, logs, events, limits)
+        for resource in (admin, flows, flow_runs, task_runs, logs, events, limits, deployments)
         for operation in resource.OPERATIONS.values()
     )
 )

@@ -7,7 +7,7 @@ an operation, stops the server from being built.
 
 from penstock.schemas.operations import OPERATIONS
 from penstock.server.api.adapter import Handler, Route, mechanical
-from penstock.server.api.http import admin, events, flow_runs, limits, logs
+from penstock.server.api.http import admin, deployments, events, flow_runs, limits, logs
 from penstock.server.api.router import Router
 from penstock.server.ops.catalogue import OPS
 
@@ -15,6 +15,7 @@ HANDLERS: dict[str, Handler] = {
     **admin.HANDLERS,
     **events.HANDLERS,
     **flow_runs.HANDLERS,
+    **deployments.HANDLERS,
     **limits.HANDLERS,
     **logs.HANDLERS,
 }

@@ -11,6 +11,9 @@ from typing import Any
 from penstock.schemas.operations import OPERATIONS
 from penstock.server.ops import (
     admin,
+    deployment_runs,
+    deployment_schedules,
+    deployments,
     events,
     flow_run_inputs,
     flow_run_lists,
@@ -30,6 +33,9 @@ _MODULES: tuple[ModuleType, ...] = (
     flow_runs,
     flow_run_lists,
     flow_run_inputs,
+    deployments,
+    deployment_schedules,
+    deployment_runs,
     graph,
     resume,
     task_runs,

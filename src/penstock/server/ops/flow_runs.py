@@ -17,6 +17,7 @@ from penstock.server.ops import views
 from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import as_related, delete_flow_run_row
+from penstock.server.ops.deployment_values import queue_of_pool
 from penstock.server.ops.flows import put_flow
 from penstock.server.ops.transition import apply_initial_state, set_flow_run_state
 from penstock.server.store.transaction import Row, Tx
@@ -46,7 +47,11 @@ def create_flow_run(tx: Tx, context: Context, *, body: FlowRunCreate) -> Made[Fl
         raise ObjectConflict(
             f"flow {body.flow_id} does not exist, so it cannot be run; create the flow first"
         )
-    return _put_flow_run(tx, context, flow, body)
+    deployed = None
+    if body.deployment_id is not None:
+        deployed = tx.one("deployment.get", id=body.deployment_id)
+    version = deployed["version"] if deployed is not None else None
+    return put_flow_run(tx, context, flow, body, deployment_version=version)
 
 
 def begin_flow_run(tx: Tx, context: Context, *, body: FlowRunBegin) -> FlowRun:
@@ -55,7 +60,7 @@ def begin_flow_run(tx: Tx, context: Context, *, body: FlowRunBegin) -> FlowRun:
     Costs at most six statements when the flow is there already.
     """
     flow = put_flow(tx, context, body.flow).value
-    return _put_flow_run(tx, context, flow, body.run).value
+    return put_flow_run(tx, context, flow, body.run).value
 
 
 def read_flow_run(tx: Tx, context: Context, id: str) -> FlowRun:
@@ -153,16 +158,30 @@ def _locked(tx: Tx, id: str) -> Row:
     return row
 
 
-def _put_flow_run(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> Made[FlowRun]:
+def put_flow_run(
+    tx: Tx,
+    context: Context,
+    flow: Row,
+    body: FlowRunCreate,
+    *,
+    deployment_version: str | None = None,
+    work_queue_id: str | None = None,
+) -> Made[FlowRun]:
+    """The run that `body` describes, made with its first state when it is not there.
+
+    `work_queue_id` is the queue to run it from where `body` names no work pool.
+    """
+    work_queue_name = body.work_queue_name
     if body.work_pool_name is not None:
-        raise ObjectMissing(f"work pool {body.work_pool_name!r} does not exist; create it first")
+        queue = queue_of_pool(tx, context, body.work_pool_name, work_queue_name)
+        work_queue_id, work_queue_name = queue["work_queue_id"], queue["queue_name"]
     id = str(uuid7()) if body.id is UNSET else str(body.id)
     row = tx.one(
         "flow_run.insert",
         id=id,
         flow_id=flow["id"],
         deployment_id=body.deployment_id,
-        deployment_version=None,
+        deployment_version=deployment_version,
         flow_version=body.flow_version,
         name=body.name or name_for(UUID(id).int & 0xFFFF_FFFF),
         parameters=check_parameters(context, body.parameters),
@@ -176,8 +195,8 @@ def _put_flow_run(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> M
         created_by=None,
         infrastructure_document_id=body.infrastructure_document_id,
         parent_task_run_id=body.parent_task_run_id,
-        work_queue_id=None,
-        work_queue_name=body.work_queue_name,
+        work_queue_id=work_queue_id,
+        work_queue_name=work_queue_name,
         now=tx.now,
     )
     if row is None:

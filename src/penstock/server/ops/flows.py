@@ -24,6 +24,7 @@ from penstock.server.ops.changes import Change, record
 from penstock.server.ops.conditions import require_condition
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import delete_flow_runs_of
+from penstock.server.ops.deployments import delete_deployments_of_flow
 from penstock.server.ops.paging import page_count, page_limit
 from penstock.server.store.selection import count, select
 from penstock.server.store.transaction import Row, Tx
@@ -132,7 +133,7 @@ def update_flow(tx: Tx, context: Context, id: str, *, body: FlowUpdate) -> None:
 
 
 def delete_flow(tx: Tx, context: Context, id: str) -> None:
-    """Delete the flow and its runs with everything that belongs to them."""
+    """Delete the flow, its deployments and its runs with everything that belongs to them."""
     _delete(tx, context, existing_flow(tx, id))
 
 
@@ -160,6 +161,7 @@ def _delete(tx: Tx, context: Context, row: Row) -> None:
     event_id = uuid7()
     # First the flow, then its runs: whoever makes a run takes them in this order, too.
     tx.one("flow.lock", id=row["id"])
+    delete_deployments_of_flow(tx, context, row["id"], caused_by=event_id)
     delete_flow_runs_of(tx, context, row["id"], caused_by=event_id)
     tx.run("flow.delete", id=row["id"])
     record(tx, context, _change("deleted", before=row, event_id=event_id))

@@ -14,6 +14,7 @@ from penstock.schemas.states import (
     StateType,
 )
 from penstock.server.domain.hydration import HydrationError, hydrate
+from penstock.server.domain.json_schema import SchemaInvalid, misfit
 from penstock.server.ops import views
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.flow_run_inputs import put_input
@@ -89,27 +90,14 @@ def _accepted_input(
 
 
 def _check_against_schema(value: dict[str, Any], schema: str) -> None:
-    # Imported when a run with input is resumed, the only time it is needed: 60 ms of CPU.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, best_match
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
     try:
-        document = json.decode(schema)
-        Draft202012Validator.check_schema(document)
-    except (ValueError, SchemaError) as error:
-        raise InputRefused(f"the schema the run left is not a JSON schema: {error}") from None
-    # An empty registry: a reference to another address is an error, never a request to it.
-    validator = Draft202012Validator(document, registry=Registry())
-    try:
-        problem = best_match(validator.iter_errors(value))
-    except Unresolvable as error:
-        raise InputRefused(f"the schema the run left refers to nothing: {error}") from None
-    except RecursionError:
-        raise InputRefused("the schema the run left refers to itself without end") from None
+        problem = misfit(value, schema)
+    except SchemaInvalid as error:
+        raise InputRefused(
+            f"the schema the run left is not a JSON schema to use: {error}"
+        ) from None
     if problem is not None:
-        raise InputRefused(f"the run input does not fit: {problem.json_path}: {problem.message}")
+        raise InputRefused(f"the run input does not fit: {problem}")
 
 
 def _store_response(tx: Tx, id: str, keyset: dict[str, str], value: dict[str, Any]) -> None:

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 from penstock.base.clock import Clock
 from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
+from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.late_runs import LateRuns
 from penstock.server.services.leases import Leases
 from penstock.server.services.retention import EventRetention, OrphanCleanup, RunRetention
+from penstock.server.services.scheduler import Scheduler
 from penstock.server.services.supervisor import Service
 from penstock.server.services.timers import Timers
 
@@ -27,7 +29,12 @@ class Loop(Protocol):
 def services_of(store: Any, bus: Bus, config: ServerConfig, clock: Clock) -> list[Service]:
     """The loops of a server with these parts."""
     return [
-        Service(name=loop.name, run_once=loop.run_once, interval=loop.interval_seconds)
+        Service(
+            name=loop.name,
+            run_once=loop.run_once,
+            interval=loop.interval_seconds,
+            topic=getattr(loop, "topic", None),
+        )
         for loop in _loops(store, config.loops)
     ]
 
@@ -35,6 +42,18 @@ def services_of(store: Any, bus: Bus, config: ServerConfig, clock: Clock) -> lis
 def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
     if config.timers:
         yield Timers(store, interval_seconds=config.timers_interval)
+    if config.scheduler:
+        yield Scheduler(
+            store,
+            interval_seconds=config.scheduler_interval,
+            horizon=Horizon(
+                min_runs=config.scheduler_min_runs,
+                max_runs=config.scheduler_max_runs,
+                min_seconds=config.scheduler_min_time,
+                max_seconds=config.scheduler_max_time,
+            ),
+            batch=config.scheduler_batch,
+        )
     if config.late_runs:
         yield LateRuns(
             store,

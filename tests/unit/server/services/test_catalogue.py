@@ -10,6 +10,7 @@ from penstock.server.store import open_store
 from penstock.settings import get_current_settings, temporary_settings
 
 ALL = {
+    "scheduler": 1.0,
     "timers": 2.0,
     "late-runs": 3.0,
     "cancellation-cleanup": 4.0,
@@ -28,6 +29,7 @@ def intervals(loops: LoopConfig) -> dict[str, float]:
 
 def test_each_loop_runs_at_its_interval() -> None:
     loops = LoopConfig(
+        scheduler_interval=1.0,
         timers_interval=2.0,
         late_runs_interval=3.0,
         cancellation_interval=4.0,
@@ -40,7 +42,12 @@ def test_each_loop_runs_at_its_interval() -> None:
 
 def test_loops_can_be_left_out() -> None:
     loops = LoopConfig(
-        timers=False, late_runs=False, cancellation=False, leases=False, event_retention=False
+        scheduler=False,
+        timers=False,
+        late_runs=False,
+        cancellation=False,
+        leases=False,
+        event_retention=False,
     )
     assert set(intervals(loops)) == {"orphan-cleanup"}
 
@@ -48,6 +55,8 @@ def test_loops_can_be_left_out() -> None:
 def test_settings_choose_the_loops() -> None:
     with temporary_settings(
         {
+            "PENSTOCK_SERVER_SERVICES_SCHEDULER_MAX_RUNS": 50,
+            "PENSTOCK_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "60",
             "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED": False,
             "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": 7,
             "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": 8,
@@ -57,6 +66,7 @@ def test_settings_choose_the_loops() -> None:
     ):
         loops = LoopConfig.from_settings(get_current_settings())
     assert (loops.late_runs, loops.timers, loops.cancellation_interval) == (False, True, 7.0)
+    assert (loops.scheduler_max_runs, loops.scheduler_min_time) == (50, 60.0)
     assert (loops.leases, loops.leases_interval) == (True, 8.0)
     assert (loops.event_retention, loops.run_retention, loops.event_period) == (False, True, 60.0)
     assert loops.event_overrides == {"prefect.flow-run.heartbeat": 604800.0}

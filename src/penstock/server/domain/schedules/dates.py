@@ -3,7 +3,8 @@
 The result depends on the schedule and the start only, never on the machine's zone or clock.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -26,6 +27,26 @@ def zone_of(name: str | None) -> ZoneInfo:
         ) from error
 
 
+def dates_from(schedule: Schedule, start: datetime) -> Iterator[datetime]:
+    """The instants (UTC, rising) of a schedule from `start`, which is aware, on; maybe endless.
+
+    Raises `RequestInvalid`, at the latest where the first date is asked for, for a schedule that
+    cannot be used.
+    """
+    zone = zone_of(schedule.timezone)
+    try:
+        match schedule:
+            case IntervalSchedule():
+                step = timedelta(seconds=schedule.interval)
+                yield from interval.dates(step, _anchor(schedule, start), zone, start)
+            case CronSchedule():
+                yield from cron.dates(schedule.cron, schedule.day_or, zone, start)
+            case RRuleSchedule():
+                yield from rrule.dates(schedule.rrule, zone, start)
+    except (cron.CronInvalid, rrule.RRuleInvalid) as error:
+        raise RequestInvalid(str(error)) from error
+
+
 def next_dates(
     schedule: Schedule, start: datetime, count: int, until: datetime | None = None
 ) -> list[datetime]:
@@ -33,23 +54,15 @@ def next_dates(
 
     `start` and `until` are aware. Raises `RequestInvalid` for a schedule that cannot be used.
     """
-    zone = zone_of(schedule.timezone)
-    try:
-        match schedule:
-            case IntervalSchedule():
-                step = timedelta(seconds=schedule.interval)
-                anchor = schedule.anchor_date
-                if anchor.tzinfo is None:
-                    anchor = anchor.replace(tzinfo=ZoneInfo("UTC"))
-                found = interval.dates(step, anchor, zone, start)
-            case CronSchedule():
-                found = cron.dates(schedule.cron, schedule.day_or, zone, start)
-            case RRuleSchedule():
-                found = rrule.dates(schedule.rrule, zone, start)
-        bounded = islice(found, min(count, CANDIDATES))
-        return list(takewhile(lambda moment: until is None or moment <= until, bounded))
-    except (cron.CronInvalid, rrule.RRuleInvalid) as error:
-        raise RequestInvalid(str(error)) from error
+    bounded = islice(dates_from(schedule, start), min(count, CANDIDATES))
+    return list(takewhile(lambda moment: until is None or moment <= until, bounded))
+
+
+def _anchor(schedule: IntervalSchedule, start: datetime) -> datetime:
+    anchor = schedule.anchor_date
+    if not isinstance(anchor, datetime):
+        return start
+    return anchor if anchor.tzinfo is not None else anchor.replace(tzinfo=UTC)
 
 
 def check(schedule: Schedule) -> None:

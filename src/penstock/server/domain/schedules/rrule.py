@@ -65,7 +65,8 @@ def check(text: str, zone: ZoneInfo) -> None:
     """
     rule = parse(text, zone)
     parts = [rule] if isinstance(rule, rrule) else rule._rrule  # pyright: ignore[reportAttributeAccessIssue]
-    begin = min((part._dtstart for part in parts), default=DEFAULT_START)
+    begins = [part._dtstart for part in parts]  # pyright: ignore[reportAttributeAccessIssue]
+    begin = min(begins, default=DEFAULT_START)
     if next(iter(_bounded(rule, begin)), None) is None:
         raise RRuleInvalid(f"rrule {text[:80]!r} never happens; check its BY parts and its UNTIL")
 

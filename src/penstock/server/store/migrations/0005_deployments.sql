@@ -5,9 +5,7 @@ CREATE TABLE deployment (
     flow_id TEXT NOT NULL REFERENCES flow (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
     version TEXT,
-    version_id TEXT,
     version_info TEXT,
-    branch TEXT,
     description TEXT,
     paused BOOLEAN NOT NULL DEFAULT FALSE,
     status TEXT NOT NULL DEFAULT 'NOT_READY',
@@ -45,9 +43,8 @@ CREATE TABLE deployment_schedule (
     slug TEXT,
     parameters TEXT NOT NULL DEFAULT '{}',
     max_scheduled_runs BIGINT,
-    catch_up TEXT NOT NULL DEFAULT 'all',
     cursor_time BIGINT, -- the last date a run was made for; later dates are still to come
-    due BIGINT NOT NULL DEFAULT 0, -- when the scheduler must look at it again
+    due BIGINT NOT NULL, -- when the scheduler must look at it again
     problem TEXT, -- why it cannot be evaluated, if so
     created BIGINT NOT NULL,
     updated BIGINT NOT NULL,
@@ -55,3 +52,11 @@ CREATE TABLE deployment_schedule (
 );
 
 CREATE INDEX deployment_schedule_by_due ON deployment_schedule (due);
+
+-- Runs that can still be started or taken back, by deployment; a small part of all runs.
+CREATE INDEX flow_run_scheduled ON flow_run (deployment_id, next_scheduled_start_time)
+WHERE state_type = 'SCHEDULED';
+
+-- Runs that may become late. Those that are late already are not looked at again.
+CREATE INDEX flow_run_to_come ON flow_run (next_scheduled_start_time, id)
+WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled';

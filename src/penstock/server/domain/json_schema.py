@@ -1,0 +1,69 @@
+"""Whether values fit a JSON schema that a user wrote: of parameters, of job variables, of input.
+
+A member that is not required may always be null. References lead nowhere outside of the schema:
+the server never asks another address for a part of one.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from penstock.base import json
+
+
+class SchemaInvalid(ValueError):
+    """A schema that is none, refers to nothing, or to itself without end."""
+
+
+def misfit(value: Any, schema: bytes | str, *, required: bool = True) -> str | None:
+    """How `value` fails to fit the JSON text `schema`, None when it fits.
+
+    With `required` false nothing is missing, as for defaults that are completed later. Raises
+    `SchemaInvalid`. The first use in a process costs 60 ms of CPU, a known schema microseconds.
+    """
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
+
+    validator = _validator(schema, required)
+    try:
+        problem = best_match(validator.iter_errors(value))
+    except Unresolvable as error:
+        raise SchemaInvalid(f"it refers to nothing: {error}") from None
+    except RecursionError:
+        raise SchemaInvalid("it refers to itself without end") from None
+    return None if problem is None else f"{problem.json_path}: {problem.message}"
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes | str, required: bool) -> Any:
+    # Only requests with something to check pay for this library.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+
+    try:
+        document = json.decode(schema)
+        if not isinstance(document, dict | bool):
+            raise SchemaInvalid("a schema is an object")
+        Draft202012Validator.check_schema(document)
+    except SchemaError as error:
+        raise SchemaInvalid(f"{error.json_path}: {error.message}") from None
+    except RecursionError:
+        raise SchemaInvalid("it is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise SchemaInvalid(str(error)) from None
+    return Draft202012Validator(_relaxed(document, required), registry=Registry())
+
+
+def _relaxed(schema: Any, required: bool) -> Any:
+    """`schema` in which optional members of the outermost object take null."""
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), Mapping):
+        return schema
+    needed = set(schema.get("required", ())) if required else set()
+    properties = {
+        name: inner if name in needed else {"anyOf": [inner, {"type": "null"}]}
+        for name, inner in schema["properties"].items()
+    }
+    return {**schema, "properties": properties, "required": sorted(needed)}
