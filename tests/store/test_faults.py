@@ -151,6 +151,23 @@ def test_a_full_disk_refuses_and_leaves_a_working_store(file_store: Store) -> No
     assert file_store.read_sync(keys) == ["a", "b"]
 
 
+def test_a_file_that_cannot_be_opened_refuses_until_it_can(
+    file_store: Store, tmp_path: Path
+) -> None:
+    # The threads open their connections with their first operation.
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(ServiceUnavailable):
+        file_store.write_sync(set_timer, "a")
+    with pytest.raises(ServiceUnavailable):
+        file_store.read_sync(keys)
+    (tmp_path / "store.db").rmdir()
+    file_store.reset()
+    assert file_store.write_sync(set_timer, "b") == "b"
+    assert file_store.read_sync(keys) == ["b"]
+
+
 def test_the_log_does_not_grow_without_bound(
     file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,22 @@ def test_a_taken_name_is_a_conflict_that_names_it(store: Store) -> None:
     assert store.read_sync(flow_names) == ["daily"]
 
 
+def test_every_kind_of_call_tells_a_conflict(store: Store) -> None:
+    """A statement that breaks a rule is refused alike, whichever way it is run."""
+
+    def add_input(tx: Tx, call: str) -> None:
+        values: dict[str, Any] = {"id": str(uuid4()), "flow_run_id": str(uuid4()), "key": "k"}
+        values |= {"value": "v", "sender": None, "created": tx.now, "now": tx.now}
+        if call == "many":
+            tx.many("flow_run_input.insert", [values])
+        else:
+            getattr(tx, call)("flow_run_input.insert", **values)
+
+    for call in ("run", "many", "one", "all"):
+        with pytest.raises(ObjectConflict, match="not there"):
+            store.write_sync(add_input, call)
+
+
 def test_an_unknown_parent_is_a_conflict(store: Store) -> None:
     with pytest.raises(ObjectConflict, match="not there"):
         store.write_sync(add_run, str(uuid4()))

@@ -227,11 +227,20 @@ class SqliteStore(Store):
 
     def _locate(self) -> None:
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = str(self._path)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise self._unopened(error) from error
         elif self._temporary is None:
             self._temporary = TemporaryDirectory(prefix="penstock-")
             self._file = str(Path(self._temporary.name) / "memory.db")
+
+    def _unopened(self, error: Exception) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"the database file {self._file} cannot be opened ({error});"
+            " check that its directory exists and can be written"
+        )
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -243,10 +252,7 @@ class SqliteStore(Store):
                 check_same_thread=False,
             )
         except sqlite3.Error as error:
-            raise ServiceUnavailable(
-                f"the database file {self._file} cannot be opened ({error});"
-                " check that its directory exists and can be written"
-            ) from error
+            raise self._unopened(error) from error
         try:
             self._configure(connection)
         except sqlite3.Error as error:
@@ -398,6 +404,8 @@ class SqliteStore(Store):
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             job.fail(_translated(error) or error)
+            with suppress(sqlite3.Error):
+                connection.rollback()
         if job.error is None and tx.failure is not None:
             job.fail(tx.failure)
         self.statistics.add(transactions=1, statements=tx.count)
