@@ -200,7 +200,7 @@ def test_a_rate_is_limited_by_decay(slots: Slots) -> None:
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("options", [{"strict": True}, {"raise_on_lease_renewal_failure": True}])
-def test_a_body_that_lost_its_slots_is_ended(slots: Slots, options: dict[str, bool]) -> None:
+def test_a_body_that_lost_its_slots_is_ended(slots: Slots, options: dict[str, Any]) -> None:
     slots.limit("db")
     with (
         pytest.raises(ConcurrencySlotAcquisitionError, match="lost"),

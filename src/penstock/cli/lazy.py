@@ -11,13 +11,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Entry:
-    """Where a command lives, and the help line that is shown without loading it."""
+    """Where a command lives, the help line that is shown without loading it, and other names."""
 
-    __slots__ = ("doc", "target")
+    __slots__ = ("aliases", "doc", "target")
 
-    def __init__(self, target: str, doc: str) -> None:
+    def __init__(self, target: str, doc: str, aliases: tuple[str, ...] = ()) -> None:
         self.target = target
         self.doc = doc
+        self.aliases = aliases
 
 
 class LazyGroup(click.Group):
@@ -29,12 +30,14 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._entries = entries
+        self._aliases = {alias: name for name, entry in entries.items() for alias in entry.aliases}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        name = cmd_name if cmd_name in self._entries else cmd_name.removesuffix("s")
+        name = self._aliases.get(cmd_name, cmd_name)
+        name = name if name in self._entries else name.removesuffix("s")
         entry = self._entries.get(name)
         if entry is None:
             return None

@@ -10,9 +10,18 @@ from penstock.cli.lazy import Entry, LazyGroup
 from penstock.schemas.errors import PenstockException
 
 ENTRIES = {
+    "concurrency-limit": Entry(
+        "penstock.cli.concurrency_limit:concurrency_limit",
+        "Limit how many task runs of a tag run at once.",
+    ),
     "config": Entry("penstock.cli.config:config", "View and change settings of the profile."),
     "flow": Entry("penstock.cli.flow:flow", "Look at flows."),
     "flow-run": Entry("penstock.cli.flow_run:flow_run", "Look at flow runs and control them."),
+    "global-concurrency-limit": Entry(
+        "penstock.cli.global_concurrency_limit:global_concurrency_limit",
+        "Limit how many holders of slots there are at once.",
+        aliases=("gcl",),
+    ),
     "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),

@@ -142,6 +142,12 @@ def may_ask(ctx: click.Context) -> bool:
     return sys.stdin.isatty() if setting is None else bool(setting)
 
 
+def ask_before(ctx: click.Context, question: str) -> None:
+    """Ask before something is removed; goes on when there is nobody to ask."""
+    if may_ask(ctx) and not click.confirm(question):
+        raise Failure("nothing was changed")
+
+
 def confirm(ctx: click.Context, question: str, *, yes: bool) -> None:
     """Ask before something is destroyed. Without anybody to ask, `--yes` must be given."""
     if yes:

@@ -28,6 +28,10 @@ LOOPS = {
         "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
     ),
     "event-retention": Loop("Removes old events.", _VACUUM),
+    "leases": Loop(
+        "Takes back slots of concurrency limits whose holders are gone.",
+        "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_ENABLED",
+    ),
     "late-runs": Loop(
         "Marks flow runs late that did not start in time.",
         "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED",

@@ -76,7 +76,8 @@ def test_an_unknown_command_is_wrong_usage_and_lists_the_known(cli: Cli) -> None
     done = cli("flowrun")
     assert done.status == 2
     assert done.out == ""
-    assert "there is no command 'flowrun'; there are: config, flow, flow-run" in done.err
+    assert "there is no command 'flowrun'; there are: " in done.err
+    assert "config" in done.err and "flow-run" in done.err
 
 
 def test_a_plural_is_understood(cli: Cli) -> None:

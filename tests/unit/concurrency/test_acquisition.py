@@ -40,10 +40,11 @@ class Script:
 
     def run(self, wanted: Wanted) -> Grant:
         steps = acquire(wanted)
-        send, answer = steps.send, None
+        send: Any = steps.send
+        answer: Any = None
         try:
             while True:
-                step: Any = send(answer)
+                step = send(answer)
                 send, answer = steps.send, None
                 if isinstance(step, Sleep):
                     self.slept.append(step.seconds)
@@ -54,7 +55,7 @@ class Script:
                     self.requests.append(step)
                     answer = self.answers.pop(0)
                     if isinstance(answer, Exception):
-                        send = steps.throw  # type: ignore[assignment]
+                        send = steps.throw
         except StopIteration as stop:
             return stop.value
 
