@@ -110,6 +110,7 @@ class ForkedServers:
         self._home = home
         self._port = port
         self._process: subprocess.Popen[str] | None = None
+        self._heard = b""
         self.api = f"http://127.0.0.1:{port}/api"
         self.host, self.port = "127.0.0.1", port
 
@@ -171,11 +172,19 @@ class ForkedServers:
         self._process.stdin.flush()
 
     def _hear(self) -> str:
+        """The next line. Read byte-wise, so that half a line cannot hold us up for ever."""
         assert self._process is not None
         assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], 30)
-        assert readable, f"no answer within 30 s:\n{self.output()}"
-        return self._process.stdout.readline().strip()
+        pipe = self._process.stdout.fileno()
+        end = time.monotonic() + 30
+        while b"\n" not in self._heard:
+            readable, _, _ = select.select([pipe], [], [], max(0, end - time.monotonic()))
+            assert readable, f"heard {self._heard!r} and no more in 30 s:\n{self.output()}"
+            piece = os.read(pipe, 4096)
+            assert piece, f"the program ended after {self._heard!r}:\n{self.output()}"
+            self._heard += piece
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode().strip()
 
     def output(self) -> str:
         return (self._home / "server.log").read_text()[-3_000:]

@@ -150,25 +150,39 @@ def test_no_api_and_no_leave_for_one_inside_is_an_error():
         get_client(sync_client=True)
 
 
-def test_a_forked_child_starts_its_own_over_the_same_database():
-    with penstock_test_harness():
-        client = get_client(sync_client=True)
-        client.create_flow_from_name("the parent's")
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                client.create_flow_from_name("the child's")
-                names = sorted(flow.name for flow in client.read_flows())
-                os.write(write, json.dumps(names).encode())
-            finally:
-                os._exit(0)
-        os.close(write)
-        os.waitpid(child, 0)
-        heard = json.loads(os.read(read, 1000) or b"null")
-        os.close(read)
-        assert heard == ["the child's", "the parent's"]
-        assert client.count_flows() == 2
+FORKING = """
+import json, os
+from penstock.client import get_client
+from penstock.testing.utilities import penstock_test_harness
+
+with penstock_test_harness():
+    client = get_client(sync_client=True)
+    client.create_flow_from_name("the parent's")
+    child = os.fork()
+    if child == 0:
+        try:
+            client.create_flow_from_name("the child's")
+            print(json.dumps(sorted(flow.name for flow in client.read_flows())), flush=True)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    print(client.count_flows())
+"""
+
+
+def test_a_forked_child_starts_its_own_over_the_same_database() -> None:
+    # A program of its own: threads of other tests may hold locks of libraries while we fork.
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout, done.stderr
+    of_child, of_parent = done.stdout.splitlines()
+    assert json.loads(of_child) == ["the child's", "the parent's"]
+    assert of_parent == "2"
 
 
 PROGRAM = """
