@@ -72,8 +72,8 @@ from penstock.schemas.flows import (
     FlowUpdate,
 )
 from penstock.schemas.limits import (
+    ConcurrencyLeaseHolder,
     ConcurrencyLimit,
-    ConcurrencyLimitCreate,
     ConcurrencyLimitsPage,
     ConcurrencyLimitV2,
     ConcurrencyLimitV2Create,
@@ -81,14 +81,12 @@ from penstock.schemas.limits import (
     ConcurrencyLimitWithLeaseResponse,
     GlobalConcurrencyLimitResponse,
     LeaseRelease,
-    LeaseRenewal,
     MinimalConcurrencyLimitResponse,
     SlotsDecrement,
     SlotsIncrement,
     SlotsIncrementWithLease,
     TaggedSlotsDecrement,
     TaggedSlotsIncrement,
-    TaggedSlotsReset,
 )
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogSort
 from penstock.schemas.states import OrchestrationResult, State, StateCreate
@@ -409,6 +407,93 @@ class SyncMethods:
         """The flow of that name, None when there is none."""
         return self._run(methods.find_flow_by_name(flow_name))
 
+    def create_global_concurrency_limit(self, concurrency_limit: ConcurrencyLimitV2Create) -> UUID:
+        """The id of the new limit. Raises `ObjectAlreadyExists` for a name that is taken."""
+        return self._run(methods.create_global_concurrency_limit(concurrency_limit))
+
+    def read_global_concurrency_limit_by_name(self, name: str) -> GlobalConcurrencyLimitResponse:
+        return self._run(methods.read_global_concurrency_limit_by_name(name))
+
+    def read_global_concurrency_limits(
+        self, limit: int = 10, offset: int = 0
+    ) -> list[GlobalConcurrencyLimitResponse]:
+        return self._run(methods.read_global_concurrency_limits(limit, offset))
+
+    def update_global_concurrency_limit(
+        self, name: str, concurrency_limit: ConcurrencyLimitV2Update
+    ) -> None:
+        self._run(methods.update_global_concurrency_limit(name, concurrency_limit))
+
+    def upsert_global_concurrency_limit_by_name(
+        self, name: str, limit: int, slot_decay_per_second: float | None = None
+    ) -> None:
+        """Give the limit of that name so many slots, and make it when there is none."""
+        self._run(
+            methods.upsert_global_concurrency_limit_by_name(name, limit, slot_decay_per_second)
+        )
+
+    def delete_global_concurrency_limit_by_name(self, name: str) -> None:
+        self._run(methods.delete_global_concurrency_limit_by_name(name))
+
+    def increment_concurrency_slots(
+        self, names: list[str], slots: int, mode: str
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Take slots without a lease. Status 423 says that too few are free."""
+        return self._run(methods.increment_concurrency_slots(names, slots, mode))
+
+    def increment_concurrency_slots_with_lease(
+        self,
+        names: list[str],
+        slots: int,
+        mode: str,
+        lease_duration: float,
+        holder: ConcurrencyLeaseHolder | None = None,
+    ) -> ConcurrencyLimitWithLeaseResponse:
+        """Take slots for `lease_duration` seconds. Status 423 says that too few are free."""
+        return self._run(
+            methods.increment_concurrency_slots_with_lease(
+                names, slots, mode, lease_duration, holder
+            )
+        )
+
+    def renew_concurrency_lease(self, lease_id: UUID, lease_duration: float) -> None:
+        """Let a lease end `lease_duration` seconds from now. Status 410 says that it has ended."""
+        self._run(methods.renew_concurrency_lease(lease_id, lease_duration))
+
+    def release_concurrency_slots(
+        self, names: list[str], slots: int, occupancy_seconds: float
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Give back slots that were taken without a lease and held so long."""
+        return self._run(methods.release_concurrency_slots(names, slots, occupancy_seconds))
+
+    def release_concurrency_slots_with_lease(self, lease_id: UUID) -> None:
+        self._run(methods.release_concurrency_slots_with_lease(lease_id))
+
+    def create_concurrency_limit(self, tag: str, concurrency_limit: int) -> UUID:
+        """The id of the limit of that tag, made or changed."""
+        return self._run(methods.create_concurrency_limit(tag, concurrency_limit))
+
+    def read_concurrency_limits(self, limit: int, offset: int) -> list[ConcurrencyLimit]:
+        return self._run(methods.read_concurrency_limits(limit, offset))
+
+    def reset_concurrency_limit_by_tag(
+        self, tag: str, slot_override: list[UUID | str] | None = None
+    ) -> None:
+        """Give all slots back; then only the task runs of `slot_override` hold one."""
+        self._run(methods.reset_concurrency_limit_by_tag(tag, slot_override))
+
+    def increment_v1_concurrency_slots(
+        self, names: list[str], task_run_id: UUID
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        return self._run(methods.increment_v1_concurrency_slots(names, task_run_id))
+
+    def decrement_v1_concurrency_slots(
+        self, names: list[str], task_run_id: UUID, occupancy_seconds: float
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        return self._run(
+            methods.decrement_v1_concurrency_slots(names, task_run_id, occupancy_seconds)
+        )
+
     def read_settings(self) -> str | Any:
         """GET /admin/settings"""
         return self.call("read_settings")
@@ -533,21 +618,11 @@ class SyncMethods:
         """GET /events/filter/next"""
         return self.call("read_account_events_page", page_token=page_token)
 
-    def create_concurrency_limit(self, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
-        """POST /concurrency_limits/"""
-        return self.call("create_concurrency_limit", body=body)
-
     def decrement_concurrency_limits_v1(
         self, body: TaggedSlotsDecrement
     ) -> MinimalConcurrencyLimitResponse:
         """POST /concurrency_limits/decrement"""
         return self.call("decrement_concurrency_limits_v1", body=body)
-
-    def read_concurrency_limits(
-        self, body: ConcurrencyLimitsPage | None = None
-    ) -> ConcurrencyLimit:
-        """POST /concurrency_limits/filter"""
-        return self.call("read_concurrency_limits", body=body)
 
     def increment_concurrency_limits_v1(
         self, body: TaggedSlotsIncrement
@@ -562,10 +637,6 @@ class SyncMethods:
     def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
         """GET /concurrency_limits/tag/{tag}"""
         return self.call("read_concurrency_limit_by_tag", tag)
-
-    def reset_concurrency_limit_by_tag(self, tag: str, body: TaggedSlotsReset | None = None) -> Any:
-        """POST /concurrency_limits/tag/{tag}/reset"""
-        return self.call("reset_concurrency_limit_by_tag", tag, body=body)
 
     def delete_concurrency_limit(self, id: UUID | str) -> Any:
         """DELETE /concurrency_limits/{id}"""
@@ -602,12 +673,6 @@ class SyncMethods:
     ) -> ConcurrencyLimitWithLeaseResponse:
         """POST /v2/concurrency_limits/increment-with-lease"""
         return self.call("bulk_increment_active_slots_with_lease", body=body)
-
-    def renew_concurrency_lease(
-        self, lease_id: UUID | str, body: LeaseRenewal | None = None
-    ) -> None:
-        """POST /v2/concurrency_limits/leases/{lease_id}/renew"""
-        self.call("renew_concurrency_lease", lease_id, body=body)
 
     def delete_concurrency_limit_v2(self, id_or_name: str) -> None:
         """DELETE /v2/concurrency_limits/{id_or_name}"""
@@ -1017,6 +1082,97 @@ class AsyncMethods:
         """The flow of that name, None when there is none."""
         return await self._run(methods.find_flow_by_name(flow_name))
 
+    async def create_global_concurrency_limit(
+        self, concurrency_limit: ConcurrencyLimitV2Create
+    ) -> UUID:
+        """The id of the new limit. Raises `ObjectAlreadyExists` for a name that is taken."""
+        return await self._run(methods.create_global_concurrency_limit(concurrency_limit))
+
+    async def read_global_concurrency_limit_by_name(
+        self, name: str
+    ) -> GlobalConcurrencyLimitResponse:
+        return await self._run(methods.read_global_concurrency_limit_by_name(name))
+
+    async def read_global_concurrency_limits(
+        self, limit: int = 10, offset: int = 0
+    ) -> list[GlobalConcurrencyLimitResponse]:
+        return await self._run(methods.read_global_concurrency_limits(limit, offset))
+
+    async def update_global_concurrency_limit(
+        self, name: str, concurrency_limit: ConcurrencyLimitV2Update
+    ) -> None:
+        await self._run(methods.update_global_concurrency_limit(name, concurrency_limit))
+
+    async def upsert_global_concurrency_limit_by_name(
+        self, name: str, limit: int, slot_decay_per_second: float | None = None
+    ) -> None:
+        """Give the limit of that name so many slots, and make it when there is none."""
+        await self._run(
+            methods.upsert_global_concurrency_limit_by_name(name, limit, slot_decay_per_second)
+        )
+
+    async def delete_global_concurrency_limit_by_name(self, name: str) -> None:
+        await self._run(methods.delete_global_concurrency_limit_by_name(name))
+
+    async def increment_concurrency_slots(
+        self, names: list[str], slots: int, mode: str
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Take slots without a lease. Status 423 says that too few are free."""
+        return await self._run(methods.increment_concurrency_slots(names, slots, mode))
+
+    async def increment_concurrency_slots_with_lease(
+        self,
+        names: list[str],
+        slots: int,
+        mode: str,
+        lease_duration: float,
+        holder: ConcurrencyLeaseHolder | None = None,
+    ) -> ConcurrencyLimitWithLeaseResponse:
+        """Take slots for `lease_duration` seconds. Status 423 says that too few are free."""
+        return await self._run(
+            methods.increment_concurrency_slots_with_lease(
+                names, slots, mode, lease_duration, holder
+            )
+        )
+
+    async def renew_concurrency_lease(self, lease_id: UUID, lease_duration: float) -> None:
+        """Let a lease end `lease_duration` seconds from now. Status 410 says that it has ended."""
+        await self._run(methods.renew_concurrency_lease(lease_id, lease_duration))
+
+    async def release_concurrency_slots(
+        self, names: list[str], slots: int, occupancy_seconds: float
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Give back slots that were taken without a lease and held so long."""
+        return await self._run(methods.release_concurrency_slots(names, slots, occupancy_seconds))
+
+    async def release_concurrency_slots_with_lease(self, lease_id: UUID) -> None:
+        await self._run(methods.release_concurrency_slots_with_lease(lease_id))
+
+    async def create_concurrency_limit(self, tag: str, concurrency_limit: int) -> UUID:
+        """The id of the limit of that tag, made or changed."""
+        return await self._run(methods.create_concurrency_limit(tag, concurrency_limit))
+
+    async def read_concurrency_limits(self, limit: int, offset: int) -> list[ConcurrencyLimit]:
+        return await self._run(methods.read_concurrency_limits(limit, offset))
+
+    async def reset_concurrency_limit_by_tag(
+        self, tag: str, slot_override: list[UUID | str] | None = None
+    ) -> None:
+        """Give all slots back; then only the task runs of `slot_override` hold one."""
+        await self._run(methods.reset_concurrency_limit_by_tag(tag, slot_override))
+
+    async def increment_v1_concurrency_slots(
+        self, names: list[str], task_run_id: UUID
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        return await self._run(methods.increment_v1_concurrency_slots(names, task_run_id))
+
+    async def decrement_v1_concurrency_slots(
+        self, names: list[str], task_run_id: UUID, occupancy_seconds: float
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        return await self._run(
+            methods.decrement_v1_concurrency_slots(names, task_run_id, occupancy_seconds)
+        )
+
     async def read_settings(self) -> str | Any:
         """GET /admin/settings"""
         return await self.call("read_settings")
@@ -1147,21 +1303,11 @@ class AsyncMethods:
         """GET /events/filter/next"""
         return await self.call("read_account_events_page", page_token=page_token)
 
-    async def create_concurrency_limit(self, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
-        """POST /concurrency_limits/"""
-        return await self.call("create_concurrency_limit", body=body)
-
     async def decrement_concurrency_limits_v1(
         self, body: TaggedSlotsDecrement
     ) -> MinimalConcurrencyLimitResponse:
         """POST /concurrency_limits/decrement"""
         return await self.call("decrement_concurrency_limits_v1", body=body)
-
-    async def read_concurrency_limits(
-        self, body: ConcurrencyLimitsPage | None = None
-    ) -> ConcurrencyLimit:
-        """POST /concurrency_limits/filter"""
-        return await self.call("read_concurrency_limits", body=body)
 
     async def increment_concurrency_limits_v1(
         self, body: TaggedSlotsIncrement
@@ -1176,12 +1322,6 @@ class AsyncMethods:
     async def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
         """GET /concurrency_limits/tag/{tag}"""
         return await self.call("read_concurrency_limit_by_tag", tag)
-
-    async def reset_concurrency_limit_by_tag(
-        self, tag: str, body: TaggedSlotsReset | None = None
-    ) -> Any:
-        """POST /concurrency_limits/tag/{tag}/reset"""
-        return await self.call("reset_concurrency_limit_by_tag", tag, body=body)
 
     async def delete_concurrency_limit(self, id: UUID | str) -> Any:
         """DELETE /concurrency_limits/{id}"""
@@ -1224,12 +1364,6 @@ class AsyncMethods:
     ) -> ConcurrencyLimitWithLeaseResponse:
         """POST /v2/concurrency_limits/increment-with-lease"""
         return await self.call("bulk_increment_active_slots_with_lease", body=body)
-
-    async def renew_concurrency_lease(
-        self, lease_id: UUID | str, body: LeaseRenewal | None = None
-    ) -> None:
-        """POST /v2/concurrency_limits/leases/{lease_id}/renew"""
-        await self.call("renew_concurrency_lease", lease_id, body=body)
 
     async def delete_concurrency_limit_v2(self, id_or_name: str) -> None:
         """DELETE /v2/concurrency_limits/{id_or_name}"""

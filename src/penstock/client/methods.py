@@ -6,7 +6,7 @@ Each function turns arguments into a `Call`, or is a generator of calls. The cla
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from msgspec import UNSET
@@ -39,6 +39,26 @@ from penstock.schemas.flow_runs import (
     FlowRunUpdate,
 )
 from penstock.schemas.flows import Flow, FlowCreate, FlowsFilterPage, FlowSort
+from penstock.schemas.limits import (
+    ConcurrencyLeaseHolder,
+    ConcurrencyLimit,
+    ConcurrencyLimitCreate,
+    ConcurrencyLimitsPage,
+    ConcurrencyLimitV2Create,
+    ConcurrencyLimitV2Update,
+    ConcurrencyLimitWithLeaseResponse,
+    GlobalConcurrencyLimitResponse,
+    LeaseRelease,
+    LeaseRenewal,
+    MinimalConcurrencyLimitResponse,
+    Mode,
+    SlotsDecrement,
+    SlotsIncrement,
+    SlotsIncrementWithLease,
+    TaggedSlotsDecrement,
+    TaggedSlotsIncrement,
+    TaggedSlotsReset,
+)
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogsFilterPage, LogSort
 from penstock.schemas.states import OrchestrationResult, SetStateBody, State, StateCreate
 from penstock.schemas.task_runs import (
@@ -444,3 +464,130 @@ def find_flow_by_name(flow_name: str) -> Steps[Flow | None]:
         return (yield Call("read_flow_by_name", (flow_name,)))
     except ObjectNotFound:
         return None
+
+
+# --- concurrency limits --------------------------------------------------------------------------
+
+
+def create_global_concurrency_limit(concurrency_limit: ConcurrencyLimitV2Create) -> Steps[UUID]:
+    """The id of the new limit. Raises `ObjectAlreadyExists` for a name that is taken."""
+    made = yield Call("create_concurrency_limit_v2", body=concurrency_limit)
+    return made.id
+
+
+def read_global_concurrency_limit_by_name(name: str) -> Call[GlobalConcurrencyLimitResponse]:
+    return Call("read_concurrency_limit_v2", (name,))
+
+
+def read_global_concurrency_limits(
+    limit: int = 10, offset: int = 0
+) -> Call[list[GlobalConcurrencyLimitResponse]]:
+    body = ConcurrencyLimitsPage(limit=limit, offset=offset)
+    return Call("read_all_concurrency_limits_v2", body=body)
+
+
+def update_global_concurrency_limit(
+    name: str, concurrency_limit: ConcurrencyLimitV2Update
+) -> Call[None]:
+    return Call("update_concurrency_limit_v2", (name,), concurrency_limit)
+
+
+def upsert_global_concurrency_limit_by_name(
+    name: str, limit: int, slot_decay_per_second: float | None = None
+) -> Steps[None]:
+    """Give the limit of that name so many slots, and make it when there is none."""
+    change = ConcurrencyLimitV2Update(
+        limit=limit, slot_decay_per_second=unset_if_none(slot_decay_per_second)
+    )
+    try:
+        yield Call("update_concurrency_limit_v2", (name,), change)
+    except ObjectNotFound:
+        body = ConcurrencyLimitV2Create(
+            name=name, limit=limit, slot_decay_per_second=slot_decay_per_second or 0.0
+        )
+        yield Call("create_concurrency_limit_v2", body=body)
+
+
+def delete_global_concurrency_limit_by_name(name: str) -> Call[None]:
+    return Call("delete_concurrency_limit_v2", (name,))
+
+
+def increment_concurrency_slots(
+    names: list[str], slots: int, mode: str
+) -> Call[list[MinimalConcurrencyLimitResponse]]:
+    """Take slots without a lease. Status 423 says that too few are free."""
+    body = SlotsIncrement(names=names, slots=slots, mode=cast(Mode, mode))
+    return Call("bulk_increment_active_slots", body=body)
+
+
+def increment_concurrency_slots_with_lease(
+    names: list[str],
+    slots: int,
+    mode: str,
+    lease_duration: float,
+    holder: ConcurrencyLeaseHolder | None = None,
+) -> Call[ConcurrencyLimitWithLeaseResponse]:
+    """Take slots for `lease_duration` seconds. Status 423 says that too few are free."""
+    body = SlotsIncrementWithLease(
+        names=names,
+        slots=slots,
+        mode=cast(Mode, mode),
+        lease_duration=lease_duration,
+        holder=holder,
+    )
+    return Call("bulk_increment_active_slots_with_lease", body=body)
+
+
+def renew_concurrency_lease(lease_id: UUID, lease_duration: float) -> Call[None]:
+    """Let a lease end `lease_duration` seconds from now. Status 410 says that it has ended."""
+    body = LeaseRenewal(lease_duration=lease_duration)
+    return Call("renew_concurrency_lease", (lease_id,), body)
+
+
+def release_concurrency_slots(
+    names: list[str], slots: int, occupancy_seconds: float
+) -> Call[list[MinimalConcurrencyLimitResponse]]:
+    """Give back slots that were taken without a lease and held so long."""
+    body = SlotsDecrement(names=names, slots=slots, occupancy_seconds=occupancy_seconds)
+    return Call("bulk_decrement_active_slots", body=body)
+
+
+def release_concurrency_slots_with_lease(lease_id: UUID) -> Call[None]:
+    body = LeaseRelease(lease_id=lease_id)
+    return Call("bulk_decrement_active_slots_with_lease", body=body)
+
+
+def create_concurrency_limit(tag: str, concurrency_limit: int) -> Steps[UUID]:
+    """The id of the limit of that tag, made or changed."""
+    body = ConcurrencyLimitCreate(tag=tag, concurrency_limit=concurrency_limit)
+    made = yield Call("create_concurrency_limit", body=body)
+    return made.id
+
+
+def read_concurrency_limits(limit: int, offset: int) -> Call[list[ConcurrencyLimit]]:
+    return Call("read_concurrency_limits", body=ConcurrencyLimitsPage(limit=limit, offset=offset))
+
+
+def reset_concurrency_limit_by_tag(
+    tag: str, slot_override: list[UUID | str] | None = None
+) -> Call[None]:
+    """Give all slots back; then only the task runs of `slot_override` hold one."""
+    override = None if slot_override is None else [as_uuid(one) for one in slot_override]
+    body = TaggedSlotsReset(slot_override=override)
+    return Call("reset_concurrency_limit_by_tag", (tag,), body)
+
+
+def increment_v1_concurrency_slots(
+    names: list[str], task_run_id: UUID
+) -> Call[list[MinimalConcurrencyLimitResponse]]:
+    body = TaggedSlotsIncrement(names=names, task_run_id=task_run_id)
+    return Call("increment_concurrency_limits_v1", body=body)
+
+
+def decrement_v1_concurrency_slots(
+    names: list[str], task_run_id: UUID, occupancy_seconds: float
+) -> Call[list[MinimalConcurrencyLimitResponse]]:
+    body = TaggedSlotsDecrement(
+        names=names, task_run_id=task_run_id, occupancy_seconds=occupancy_seconds
+    )
+    return Call("decrement_concurrency_limits_v1", body=body)
