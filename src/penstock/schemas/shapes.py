@@ -5,16 +5,19 @@ stored value alone; null clears it.
 """
 
 from enum import StrEnum
+from typing import dataclass_transform
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Labels = dict[str, bool | int | float | str]
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Entity(Struct, frozen=True, kw_only=True):
     """A type that ignores members it does not know."""
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A body or filter that refuses members it does not know, so that a typo is an error."""
 

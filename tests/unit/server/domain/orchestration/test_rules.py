@@ -534,8 +534,8 @@ def test_a_task_run_being_cancelled_keeps_its_tag_slot() -> None:
 
 def test_a_task_run_takes_no_second_slot_of_a_limit() -> None:
     held, other = tags((1, 1), (0, 1))["tag_limits"]
-    both = {"tag_limits": (replace(held, held=True), other)}
-    (write,) = decided(CORE_TASK, RUNNING, RUNNING, **both).writes
+    both = (replace(held, held=True), other)
+    (write,) = decided(CORE_TASK, RUNNING, RUNNING, tag_limits=both).writes
     assert isinstance(write, AcquireSlots) and write.limit_ids == (other.id,)
 
 
