@@ -25,10 +25,11 @@ class Subject(Struct, frozen=True, kw_only=True):
     flow_id: str
     flow_name: str
     deployment_id: str | None = None
+    deployment_name: str | None = None
     parent_id: str | None = None
     parent_name: str | None = None
     tags: frozenset[str] = frozenset()
-    """Of the run, its flow and its parent task run."""
+    """Of the run, its flow, its deployment and its parent task run."""
     created_by: CreatedBy | None = None
 
 
@@ -53,7 +54,13 @@ def related(subject: Subject) -> list[Resource]:
     """Flow, deployment, parent task run, tags in order, creator; each only when there is one."""
     entries = [_entry("flow", f"prefect.flow.{subject.flow_id}", subject.flow_name)]
     if subject.deployment_id is not None:
-        entries.append(_entry("deployment", f"prefect.deployment.{subject.deployment_id}"))
+        entries.append(
+            _entry(
+                "deployment",
+                f"prefect.deployment.{subject.deployment_id}",
+                subject.deployment_name,
+            )
+        )
     if subject.parent_id is not None:
         entries.append(
             _entry("task-run", f"prefect.task-run.{subject.parent_id}", subject.parent_name)

@@ -65,11 +65,16 @@ def _planned(
         dates = known.get(document)
         if dates is None:
             dates = known[document] = Dates(stored_schedule(row["schedule"]), start)
-        return Planned(row, plan(dates, _cursor(row, now), now, horizon))
+        return Planned(row, plan(dates, _cursor(row, now), now, horizon, _share(row["id"])))
     except _FAILURES as error:
         # Whatever is wrong with it is wrong with this schedule alone, and stays until it is
         # changed.
         return Planned(row, Plan([], NEVER), f"{type(error).__name__}: {error}"[:1000])
+
+
+def _share(id: str) -> float:
+    """A number from 0 to 1 that is always the same for a schedule: the end of its id is random."""
+    return int(id[-4:], 16) / 0xFFFF
 
 
 def _cursor(row: Row, now: datetime) -> datetime:
@@ -118,10 +123,9 @@ def _insert(tx: Tx, plans: Sequence[Planned], sources: dict[str, Row]) -> int:
     known = [one for one in plans if one.plan.dates and one.row["id"] in sources]
     if not known:
         return 0
-    runs = [run for one in known for run in _runs(sources[one.row["id"]], one.plan.dates)]
-    shared = {one.row["id"]: _shared(sources[one.row["id"]]) for one in known}
-    inserted = tx.run("deployment_schedule.insert_runs", runs=runs, sources=shared, now=tx.now)
-    tx.run("deployment_schedule.insert_states", runs=runs, message=_MESSAGE, now=tx.now)
+    runs = [run for one in known for run in _runs(tx, sources[one.row["id"]], one.plan.dates)]
+    inserted = tx.many("deployment_schedule.insert_run", runs)
+    tx.many("deployment_schedule.insert_state", runs)
     return inserted
 
 
@@ -142,24 +146,25 @@ def _instant(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-def _runs(source: Row, dates: Iterable[datetime]) -> Iterable[list[Any]]:
+def _runs(tx: Tx, source: Row, dates: Iterable[datetime]) -> Iterable[dict[str, Any]]:
+    """The parameters of both statements for each run."""
     prefix = key_prefix(source["deployment_id"], source["schedule_id"])
+    shared = {**_shared(source), "message": _MESSAGE, "now": microseconds(tx.now)}
     for date in dates:
         id = uuid7()
-        details = StateDetails(flow_run_id=id, scheduled_time=date)
-        yield [
-            source["schedule_id"],
-            id,
-            uuid7(),
-            name_for(id.int & 0xFFFF_FFFF),
-            prefix + date.isoformat(),
-            microseconds(date),
-            json.text(details),
-        ]
+        yield {
+            **shared,
+            "id": str(id),
+            "state_id": str(uuid7()),
+            "name": name_for(id.int & 0xFFFF_FFFF),
+            "key": prefix + date.isoformat(),
+            "time": microseconds(date),
+            "details": json.text(StateDetails(flow_run_id=id, scheduled_time=date)),
+        }
 
 
-def _shared(source: Row) -> list[Any]:
-    """What the runs of one schedule have in common: documents as text, then the deployment."""
+def _shared(source: Row) -> dict[str, Any]:
+    """What the runs of one schedule have in common."""
     parameters = source["parameters"]
     if bytes(source["schedule_parameters"]) != b"{}":
         overrides = json.decode(source["schedule_parameters"])
@@ -175,10 +180,18 @@ def _shared(source: Row) -> list[Any]:
         "type": "SCHEDULE",
         "display_value": source["slug"] or type(stored_schedule(source["schedule"])).__name__,
     }
-    return [
-        bytes(parameters).decode(),
-        json.text(list(dict.fromkeys(tags))),
-        json.text(labels),
-        json.text(created_by),
-        source["deployment_id"],
-    ]
+    copied = (
+        "flow_id",
+        "deployment_id",
+        "version",
+        "infrastructure_document_id",
+        "work_queue_id",
+        "work_queue_name",
+    )
+    return {
+        **{name: source[name] for name in copied},
+        "parameters": bytes(parameters).decode(),
+        "tags": json.text(list(dict.fromkeys(tags))),
+        "labels": json.text(labels),
+        "created_by": json.text(created_by),
+    }

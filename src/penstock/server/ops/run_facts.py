@@ -164,7 +164,7 @@ def tag_limits_of(row: Row, now: datetime) -> tuple[Limit, ...]:
 def subject_of(row: Row, run_count: int) -> Subject:
     """What the event of a flow run's state change says about the run."""
     tags: set[str] = set()
-    for column in ("tags", "flow_tags", "parent_tags"):
+    for column in ("tags", "flow_tags", "deployment_tags", "parent_tags"):
         held = row[column]
         if held is not None and bytes(held) != b"[]":
             tags.update(json.decode(held, list[str]))
@@ -176,6 +176,7 @@ def subject_of(row: Row, run_count: int) -> Subject:
         flow_id=row["flow_id"],
         flow_name=row["flow_name"],
         deployment_id=row["deployment_id"],
+        deployment_name=row["deployment_name"],
         parent_id=row["parent_task_run_id"] if row["parent_name"] is not None else None,
         parent_name=row["parent_name"],
         tags=frozenset(tags),

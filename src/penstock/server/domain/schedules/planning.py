@@ -6,7 +6,7 @@ date is planned once however often and wherever it is asked for. Dates that pass
 planned come first, in slices.
 
 A schedule is due again when what is planned ahead has shrunk enough, not at each of its dates: one
-with a run every minute is looked at every few minutes.
+with a run every minute is looked at every few minutes, and many of them not all at once.
 """
 
 from bisect import bisect_left
@@ -31,7 +31,7 @@ class Horizon(Struct, frozen=True, kw_only=True):
     min_seconds: float = 3_600.0
     max_seconds: float = 100 * 86_400.0
     slack: float = 0.1
-    """The part of `min_seconds` that may be used up before a schedule is due again."""
+    """The part of `min_seconds` that may at most be used up before a schedule is due again."""
     end: datetime | None = None
     """No date behind this one is planned."""
 
@@ -69,8 +69,13 @@ class Dates:
                 yield found
 
 
-def plan(dates: Dates, cursor: datetime, now: datetime, horizon: Horizon) -> Plan:
+def plan(
+    dates: Dates, cursor: datetime, now: datetime, horizon: Horizon, share: float = 1.0
+) -> Plan:
     """What to plan of a schedule whose last planned date is `cursor`.
+
+    `share`, from 0 to 1 and different from schedule to schedule, is how much of the horizon's
+    slack it uses, so that equal schedules are due at different times.
 
     Raises `RequestInvalid` when the schedule cannot be evaluated.
     """
@@ -83,7 +88,7 @@ def plan(dates: Dates, cursor: datetime, now: datetime, horizon: Horizon) -> Pla
     reached = cursor
     for date in dates.after(cursor):
         if len(future) >= horizon.min_runs and reached >= enough:
-            return Plan(found, _shrunk(future, now, horizon))
+            return Plan(found, _shrunk(future, now, horizon, share))
         if horizon.end is not None and date > horizon.end:
             return Plan(found, NEVER)
         if date > limit:
@@ -104,9 +109,9 @@ def _until(dates: Iterator[datetime], last: datetime) -> Iterator[datetime]:
         yield date
 
 
-def _shrunk(future: list[datetime], now: datetime, horizon: Horizon) -> datetime:
+def _shrunk(future: list[datetime], now: datetime, horizon: Horizon, share: float) -> datetime:
     """When fewer than enough runs, or runs for less than enough time, will be ahead."""
-    reach = horizon.min_seconds * (1 - horizon.slack)
+    reach = horizon.min_seconds * (1 - horizon.slack * share)
     by_time = future[-1] - timedelta(seconds=reach)
     by_count = future[-horizon.min_runs] if horizon.min_runs else by_time
     return max(min(by_time, by_count), now + _TICK)

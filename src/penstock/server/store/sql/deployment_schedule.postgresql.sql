@@ -35,34 +35,11 @@ RETURNING s.id;
 -- name: deployment_schedule.sources
 -- The flows are kept first, as whoever deletes one takes it before what belongs to it.
 SELECT s.id AS schedule_id, s.slug, s.schedule, s.parameters AS schedule_parameters,
-    d.id AS deployment_id, d.flow_id, d.parameters, d.tags, d.labels
+    d.id AS deployment_id, d.flow_id, d.version, d.parameters, d.tags, d.labels,
+    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name
 FROM deployment_schedule AS s
 JOIN deployment AS d ON d.id = s.deployment_id
 JOIN flow AS f ON f.id = d.flow_id
 WHERE s.id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)))
 ORDER BY f.id
 FOR KEY SHARE OF f;
-
--- name: deployment_schedule.insert_runs
-INSERT INTO flow_run (
-    id, flow_id, deployment_id, deployment_version, name, parameters, tags, labels,
-    idempotency_key, auto_scheduled, created_by, infrastructure_document_id, work_queue_id,
-    work_queue_name, state_id, state_type, state_name, state_timestamp, version,
-    expected_start_time, next_scheduled_start_time, created, updated
-)
-SELECT r.value ->> 1, d.flow_id, d.id, d.version, r.value ->> 3,
-    c.value ->> 0, c.value ->> 1, c.value ->> 2,
-    r.value ->> 4, TRUE, c.value ->> 3,
-    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name,
-    r.value ->> 2, 'SCHEDULED', 'Scheduled', :now::bigint, 1,
-    (r.value ->> 5)::bigint, (r.value ->> 5)::bigint, :now::bigint, :now::bigint
-FROM json_array_elements(:runs::json) AS r
-JOIN json_each(:sources::json) AS c ON c.key = r.value ->> 0
-JOIN deployment AS d ON d.id = c.value ->> 4
-ON CONFLICT DO NOTHING;
-
--- name: deployment_schedule.insert_states
-INSERT INTO flow_run_state (id, flow_run_id, type, name, timestamp, message, state_details)
-SELECT r.value ->> 2, run.id, 'SCHEDULED', 'Scheduled', :now::bigint, :message, r.value ->> 6
-FROM json_array_elements(:runs::json) AS r
-JOIN flow_run AS run ON run.id = r.value ->> 1;

@@ -64,37 +64,26 @@ RETURNING id;
 -- name: deployment_schedule.sources
 -- What runs of some schedules are made of.
 SELECT s.id AS schedule_id, s.slug, s.schedule, s.parameters AS schedule_parameters,
-    d.id AS deployment_id, d.flow_id, d.parameters, d.tags, d.labels
+    d.id AS deployment_id, d.flow_id, d.version, d.parameters, d.tags, d.labels,
+    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name
 FROM deployment_schedule AS s JOIN deployment AS d ON d.id = s.deployment_id
 WHERE s.id IN (SELECT value FROM json_each(:ids));
 
--- name: deployment_schedule.insert_runs
--- `runs` are [schedule, run, state, name, key, time, number]s; `sources` by schedule what the
--- runs share.
+-- name: deployment_schedule.insert_run
+-- A run in its first state, which is inserted after it; nothing when its date has a run already.
 INSERT INTO flow_run (
     id, flow_id, deployment_id, deployment_version, name, parameters, tags, labels,
     idempotency_key, auto_scheduled, created_by, infrastructure_document_id, work_queue_id,
     work_queue_name, state_id, state_type, state_name, state_timestamp, version,
     expected_start_time, next_scheduled_start_time, created, updated
+) VALUES (
+    :id, :flow_id, :deployment_id, :version, :name, :parameters, :tags, :labels, :key, TRUE,
+    :created_by, :infrastructure_document_id, :work_queue_id, :work_queue_name, :state_id,
+    'SCHEDULED', 'Scheduled', :now, 1, :time, :time, :now, :now
 )
-SELECT json_extract(r.value, '$[1]'), d.flow_id, d.id, d.version, json_extract(r.value, '$[3]'),
-    json_extract(c.value, '$[0]'), json_extract(c.value, '$[1]'), json_extract(c.value, '$[2]'),
-    json_extract(r.value, '$[4]'), 1, json_extract(c.value, '$[3]'),
-    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name,
-    json_extract(r.value, '$[2]'), 'SCHEDULED', 'Scheduled', :now, 1,
-    json_extract(r.value, '$[5]'), json_extract(r.value, '$[5]'), :now, :now
-FROM json_each(:runs) AS r
-CROSS JOIN json_each(:sources) AS c ON c.key = json_extract(r.value, '$[0]')
-CROSS JOIN deployment AS d ON d.id = json_extract(c.value, '$[4]')
-WHERE true
 ON CONFLICT DO NOTHING;
 
--- name: deployment_schedule.insert_states
+-- name: deployment_schedule.insert_state
 INSERT INTO flow_run_state (id, flow_run_id, type, name, timestamp, message, state_details)
-SELECT json_extract(r.value, '$[2]'), run.id, 'SCHEDULED', 'Scheduled', :now, :message,
-    json_extract(r.value, '$[6]')
-FROM json_each(:runs) AS r
-CROSS JOIN flow_run AS run ON run.id = json_extract(r.value, '$[1]');
-
--- name: deployment_schedule.count
-SELECT COUNT(*) AS count FROM deployment_schedule WHERE due <= :now;
+SELECT :state_id, id, state_type, state_name, state_timestamp, :message, :details
+FROM flow_run WHERE id = :id;

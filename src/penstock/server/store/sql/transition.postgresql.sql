@@ -16,7 +16,8 @@ SELECT
     answered.timestamp AS answered_timestamp, answered.message AS answered_message,
     answered.state_details AS answered_state_details, answered.data AS answered_data,
     answered.answer AS answered_answer,
-    deployment.id AS found_deployment_id, deployment.concurrency_options,
+    deployment.id AS found_deployment_id, deployment.name AS deployment_name,
+    deployment.tags AS deployment_tags, deployment.concurrency_options,
     slots.id AS limit_id, slots.name AS limit_name, slots.slot_limit, slots.active_slots,
     slots.slot_decay_per_second, slots.decayed
 FROM flow_run AS run
