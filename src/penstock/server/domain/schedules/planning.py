@@ -30,7 +30,7 @@ class Horizon(Struct, frozen=True, kw_only=True):
     max_runs: int = 100
     min_seconds: float = 3_600.0
     max_seconds: float = 100 * 86_400.0
-    slack: float = 0.1
+    slack: float = 0.05
     """The part of `min_seconds` that may at most be used up before a schedule is due again."""
     end: datetime | None = None
     """No date behind this one is planned."""
