@@ -569,7 +569,10 @@ def test_the_event_of_a_transition(runs: Runs) -> None:
         name="brisk-otter",
         tags=["a", "z"],
         deployment_id=runs.store.write_sync(
-            put_deployment, id="22222222-2222-7222-8222-222222222222"
+            put_deployment,
+            id="22222222-2222-7222-8222-222222222222",
+            name="nightly-etl",
+            tags=["deployed"],
         ),
         created_by={
             "id": "33333333-3333-7333-8333-333333333333",
@@ -604,8 +607,10 @@ def test_the_event_of_a_transition(runs: Runs) -> None:
         {
             "prefect.resource.id": "prefect.deployment.22222222-2222-7222-8222-222222222222",
             "prefect.resource.role": "deployment",
+            "prefect.resource.name": "nightly-etl",
         },
         {"prefect.resource.id": "prefect.tag.a", "prefect.resource.role": "tag"},
+        {"prefect.resource.id": "prefect.tag.deployed", "prefect.resource.role": "tag"},
         {"prefect.resource.id": "prefect.tag.nightly", "prefect.resource.role": "tag"},
         {"prefect.resource.id": "prefect.tag.z", "prefect.resource.role": "tag"},
         {
