@@ -55,12 +55,11 @@ UNLIMITED = Unlimited()
 class TagSlots:
     """What one task run holds of the limits on its tags."""
 
-    def __init__(self, x: Any, unlimited: Unlimited = UNLIMITED) -> None:
+    def __init__(self, x: Any) -> None:
         self._x = x
         self._tags: frozenset[str] = x.context.tags
         # Costs import time that runs without tags must not pay.
         self._api = import_module("penstock.client.target").current_target()
-        self._unlimited = unlimited
         self._lease_id: UUID | None = None
         self._hold: Any = None
         self._limits: list[MinimalConcurrencyLimitResponse] = []
@@ -69,7 +68,7 @@ class TagSlots:
     @property
     def needless(self) -> bool:
         """Whether it is known that nothing limits the tags."""
-        return self._unlimited.holds(self._api, self._tags)
+        return UNLIMITED.holds(self._api, self._tags)
 
     def asked(self) -> SlotsIncrementWithLease:
         """The body of the operation that takes the slots."""
@@ -89,7 +88,7 @@ class TagSlots:
         """Hold what the API granted; the events that say so, none when nothing limits the tags."""
         self._limits = answer.limits
         if not answer.limits:
-            self._unlimited.note(self._api, self._tags)
+            UNLIMITED.note(self._api, self._tags)
             return []
         self._lease_id = answer.lease_id
         keeper = import_module("penstock.client.leases")
