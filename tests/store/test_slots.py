@@ -1,8 +1,12 @@
 """Concurrency limits in transitions and services, on real databases, from several stores."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID
@@ -413,3 +417,35 @@ def in_threads(act: Any, calls: list[tuple[Any, ...]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_processes_share_a_limit_and_the_slots_of_killed_ones_come_back(
+    database_url: str, slots: Slots
+) -> None:
+    slots.limit("shared", 3)
+    script = Path(__file__).with_name("slots_process.py")
+    command = [sys.executable, str(script), database_url, "40"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(3)
+    ]
+    most = 0
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            most = max(most, slots.taken("shared"))
+            assert process.stdout.readline() == "holding\n"
+            most = max(most, slots.taken("shared"))
+        assert (slots.taken("shared"), most) == (3, 3)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    ends = max(lease["expires"] for lease in slots.leases())
+    slots.clock.advance((ends - slots.clock.now()).total_seconds() - 30)
+    assert slots.expire() == 0 and slots.taken("shared") == 3
+    slots.clock.advance(30)
+    assert slots.expire() == 3 and slots.taken("shared") == 0

@@ -43,9 +43,3 @@ def expected_wait(missing: int, decay: float, occupancy: float) -> float:
 def spread_wait(seconds: float, chance: float) -> float:
     """A wait of up to `seconds`, at least half of it; `chance` is drawn from [0, 1)."""
     return seconds * (0.5 + chance / 2)
-
-
-def occupancy_after(average: float, seconds: float, limit: int) -> float:
-    """The average time a slot is held, after one was held for `seconds`."""
-    weight = 1 / (2 * max(limit, 1))
-    return average + (max(seconds, SHORTEST_OCCUPANCY) - average) * weight

@@ -31,10 +31,10 @@ from penstock.schemas.limits import (
     SlotsIncrementWithLease,
 )
 from penstock.server.domain.limits import (
+    SHORTEST_OCCUPANCY,
     TAG,
     Usage,
     expected_wait,
-    occupancy_after,
     usage_at,
 )
 from penstock.server.ops.changes import Change, record
@@ -321,7 +321,7 @@ def bulk_decrement_active_slots(
     }
     _set_slots(tx, rows, (_less(_usage(row, tx).slots, body.slots, leased, row) for row in rows))
     if body.occupancy_seconds is not None:
-        set_occupancy(tx, rows, body.occupancy_seconds)
+        count_occupancy(tx, [row["id"] for row in rows], body.occupancy_seconds)
     return minimal(rows)
 
 
@@ -335,13 +335,17 @@ def bulk_decrement_active_slots_with_lease(tx: Tx, context: Context, *, body: Le
 
 
 def release_lease(tx: Tx, id: str) -> bool:
-    """End a lease; whether there was one. The limits learn how long their slots were held."""
-    rows = tx.all("concurrency.lock_leased", lease_id=id)
-    if rows:
-        lease = tx.one("concurrency.get_lease", id=id)
-        if lease is not None:
-            set_occupancy(tx, rows, (tx.now - lease["created"]).total_seconds())
-    return tx.run("concurrency.delete_lease", id=id) > 0
+    """End a lease; whether there was one. The limits learn how long their slots were held.
+
+    Touches the lease before its limits, as the end of a lease whose time is over does.
+    """
+    parts = tx.all("concurrency.lease_parts", id=id)
+    if not parts or not tx.run("concurrency.delete_lease", id=id):
+        return False
+    ids = [part["limit_id"] for part in parts if part["limit_id"] is not None]
+    if ids:
+        count_occupancy(tx, ids, (tx.now - parts[0]["created"]).total_seconds())
+    return True
 
 
 def renew_concurrency_lease(
@@ -432,19 +436,10 @@ def _set_slots(tx: Tx, rows: list[Row], slots: Iterable[int]) -> None:
         )
 
 
-def set_occupancy(tx: Tx, rows: list[Row], seconds: float) -> None:
-    tx.many(
-        "concurrency.set_occupancy",
-        [
-            {
-                "id": row["id"],
-                "seconds": occupancy_after(
-                    row["avg_slot_occupancy_seconds"], seconds, row["slot_limit"]
-                ),
-            }
-            for row in rows
-        ],
-    )
+def count_occupancy(tx: Tx, ids: list[str], seconds: float) -> None:
+    """Let the limits of these ids know that a slot was held for `seconds`."""
+    seconds = max(seconds, SHORTEST_OCCUPANCY)
+    tx.run("concurrency.count_occupancy", ids=ids, seconds=seconds)
 
 
 # --- views ---------------------------------------------------------------------------------------

@@ -113,12 +113,11 @@ def decrement_concurrency_limits_v1(
 ) -> list[MinimalConcurrencyLimitResponse]:
     """Give back what the task run holds of these tags' limits."""
     rows = tx.all("concurrency.lock_named", names=_names(body.names))
-    by_id = {row["id"]: row for row in rows}
     for lease in _held(tx, rows, str(body.task_run_id)):
         seconds = body.occupancy_seconds
         if seconds is None:
             seconds = (tx.now - lease["created"]).total_seconds()
-        limits.set_occupancy(tx, [by_id[lease["limit_id"]]], seconds)
+        limits.count_occupancy(tx, [lease["limit_id"]], seconds)
         tx.run("concurrency.detach_lease", id=lease["id"], limit_id=lease["limit_id"])
     return limits.minimal(rows)
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from penstock.server.domain.limits import (
     Usage,
     expected_wait,
-    occupancy_after,
     spread_wait,
     usage_at,
 )
@@ -62,9 +61,3 @@ def test_the_expected_wait() -> None:
 @given(st.floats(0.1, 30), st.floats(0, 1, exclude_max=True))
 def test_a_wait_is_spread_below_its_bound(seconds: float, chance: float) -> None:
     assert seconds / 2 <= spread_wait(seconds, chance) <= seconds
-
-
-def test_the_average_moves_by_the_share_of_one_slot() -> None:
-    assert occupancy_after(2.0, 10.0, 2) == 4.0
-    assert occupancy_after(2.0, 10.0, 0) == 6.0
-    assert occupancy_after(2.0, 0.0, 1) == pytest.approx(2.0 + (0.1 - 2.0) / 2)

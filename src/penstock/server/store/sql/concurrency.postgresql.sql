@@ -10,11 +10,12 @@ WHERE active AND name IN (SELECT json_array_elements_text(:names::json))
 ORDER BY id
 FOR NO KEY UPDATE
 
--- name: concurrency.lock_leased
-SELECT * FROM concurrency_limit
-WHERE id IN (SELECT limit_id FROM concurrency_lease WHERE id = :lease_id)
-ORDER BY id
-FOR NO KEY UPDATE
+-- name: concurrency.count_occupancy
+UPDATE concurrency_limit SET
+    avg_slot_occupancy_seconds = avg_slot_occupancy_seconds
+        + (:seconds - avg_slot_occupancy_seconds)
+        / (2.0 * CASE WHEN slot_limit > 0 THEN slot_limit ELSE 1 END)
+WHERE id IN (SELECT json_array_elements_text(:ids::json))
 
 -- name: concurrency.leased_slots
 SELECT limit_id, SUM(slots)::bigint AS slots FROM concurrency_lease
@@ -32,7 +33,7 @@ WITH free AS (
     SELECT id FROM concurrency_limit
     WHERE id = :limit_id AND active
         AND active_slots
-            - FLOOR(slot_decay_per_second * (:now::bigint - decayed) / 1000000) < slot_limit
+            - FLOOR(slot_decay_per_second * GREATEST(0, :now::bigint - decayed) / 1000000) < slot_limit
     FOR NO KEY UPDATE
 )
 INSERT INTO concurrency_lease (

@@ -24,11 +24,6 @@ SELECT * FROM concurrency_limit
 WHERE active AND name IN (SELECT value FROM json_each(:names))
 ORDER BY id
 
--- name: concurrency.lock_leased
-SELECT * FROM concurrency_limit
-WHERE id IN (SELECT limit_id FROM concurrency_lease WHERE id = :lease_id)
-ORDER BY id
-
 -- name: concurrency.page
 SELECT * FROM concurrency_limit ORDER BY name LIMIT :limit OFFSET :offset
 
@@ -53,8 +48,13 @@ UPDATE concurrency_limit SET active_slots = :active_slots, decayed = :decayed WH
 -- name: concurrency.count_denied
 UPDATE concurrency_limit SET denied_slots = denied_slots + :slots WHERE id = :id
 
--- name: concurrency.set_occupancy
-UPDATE concurrency_limit SET avg_slot_occupancy_seconds = :seconds WHERE id = :id
+-- name: concurrency.count_occupancy
+-- A slot was held so long: the average moves by the share of one slot among twice the limit.
+UPDATE concurrency_limit SET
+    avg_slot_occupancy_seconds = avg_slot_occupancy_seconds
+        + (:seconds - avg_slot_occupancy_seconds)
+        / (2.0 * CASE WHEN slot_limit > 0 THEN slot_limit ELSE 1 END)
+WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: concurrency.leased_slots
 SELECT limit_id, SUM(slots) AS slots FROM concurrency_lease
@@ -82,11 +82,11 @@ INSERT INTO concurrency_lease (
 SELECT :id, :part, id, 1, :holder_type, :holder_id, :expires, :now
 FROM concurrency_limit
 WHERE id = :limit_id AND active
-    AND active_slots - CAST(slot_decay_per_second * (:now - decayed) / 1000000 AS INTEGER)
+    AND active_slots - CAST(slot_decay_per_second * MAX(0, :now - decayed) / 1000000 AS INTEGER)
         < slot_limit
 
--- name: concurrency.get_lease
-SELECT * FROM concurrency_lease WHERE id = :id ORDER BY part LIMIT 1
+-- name: concurrency.lease_parts
+SELECT limit_id, created FROM concurrency_lease WHERE id = :id ORDER BY part
 
 -- name: concurrency.renew
 UPDATE concurrency_lease SET expires = :expires WHERE id = :id AND expires > :now
