@@ -33,11 +33,14 @@ class System:
         self.api = ""
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The caller's environment without other settings of either system."""
+        """The caller's environment without other settings of either system.
+
+        Modules are compiled once and kept, as where the packages are installed.
+        """
         inherited = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("PREFECT_", "PENSTOCK_"))
+            if not key.startswith(("PREFECT_", "PENSTOCK_")) and key != "PYTHONDONTWRITEBYTECODE"
         }
         own = {
             f"{self.prefix}_HOME": self._home.name,

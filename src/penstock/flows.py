@@ -1,10 +1,11 @@
 """Flows: functions whose every call is a flow run, followed by the server."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from importlib import import_module, util
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from penstock.annotations import NotSet
@@ -24,18 +25,23 @@ from penstock.schemas.errors import (
     ScriptError,
     UnspecifiedFlowError,
 )
-from penstock.settings import get_current_settings
 from penstock.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 if TYPE_CHECKING:
-    from penstock import futures
+    import pathlib
+    from importlib import util
+
+    from penstock import futures, settings
     from penstock.engine import run
     from penstock.schemas import states
     from penstock.schemas.flow_runs import FlowRun
 else:
     # Declaring a flow is to cost little; what runs it is loaded with the first run.
+    pathlib = LazyModule("pathlib")
+    util = LazyModule("importlib.util")
     futures = LazyModule("penstock.futures")
     run = LazyModule("penstock.engine.run")
+    settings = LazyModule("penstock.settings")
     states = LazyModule("penstock.schemas.states")
 
 P = ParamSpec("P")
@@ -62,7 +68,7 @@ class Flow(Declared, Generic[P, R]):
         flow_run_name: Callable[[], str] | str | None = None,
         retries: int | None = None,
         retry_delay_seconds: float | None = None,
-        task_runner: "type[TaskRunner[Any]] | TaskRunner[Any] | None" = None,
+        task_runner: type[TaskRunner[Any]] | TaskRunner[Any] | None = None,
         description: str | None = None,
         timeout_seconds: float | None = None,
         validate_parameters: bool = True,
@@ -136,13 +142,13 @@ class Flow(Declared, Generic[P, R]):
 
     def _take_retries(self, retries: int | None, delay: float | None) -> None:
         if retries is None or delay is None:
-            defaults = get_current_settings().flows
+            defaults = settings.get_current_settings().flows
             retries = defaults.default_retries if retries is None else retries
             delay = defaults.default_retry_delay_seconds if delay is None else delay
         self.retries: int = int(retries or 0)
         self.retry_delay_seconds: float = delay or 0
 
-    def with_options(self, **options: Any) -> "Flow[P, R]":
+    def with_options(self, **options: Any) -> Flow[P, R]:
         """The same function as a flow with other options; those left out stay."""
         unknown = options.keys() - self._options.keys()
         if unknown:
@@ -341,7 +347,7 @@ def load_flow_from_entrypoint(entrypoint: str, use_placeholder_flow: bool = True
 
 
 def _load_file(location: str) -> Any:
-    path = Path(location).resolve()
+    path = pathlib.Path(location).resolve()
     if not path.is_file():
         raise MissingFlowError(f"there is no file {location}; check the path of the entrypoint")
     name = f"__penstock_flow_{path.stem}_{abs(hash(str(path)))}__"
@@ -371,7 +377,7 @@ def _load_module(name: str) -> Any:
 
 def run_flow(
     flow: Flow[P, R],
-    flow_run: "FlowRun | None" = None,
+    flow_run: FlowRun | None = None,
     parameters: dict[str, Any] | None = None,
     wait_for: Any = None,
     return_state: bool = False,

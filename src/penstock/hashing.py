@@ -4,22 +4,28 @@ A value is hashed by its JSON form, and by its pickle when JSON cannot say it. T
 things, it protects nothing.
 """
 
-import json
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from penstock.base.lazy import LazyModule
-from penstock.json_objects import json_object_encoder
 from penstock.schemas.errors import HashError
 
 if TYPE_CHECKING:
     import hashlib
+    import json
+    import pathlib
 
     import cloudpickle
+
+    from penstock import json_objects
 else:
+    # Whoever declares a task can name this module without paying for what digests need.
     cloudpickle = LazyModule("cloudpickle")  # only for values that JSON cannot say
     hashlib = LazyModule("hashlib")  # loads all of OpenSSL
+    json = LazyModule("json")
+    json_objects = LazyModule("penstock.json_objects")
+    pathlib = LazyModule("pathlib")
 
 Algorithm = Callable[..., Any]
 
@@ -29,7 +35,9 @@ def default_algorithm(data: bytes = b"") -> Any:
     return hashlib.md5(data, usedforsecurity=False)
 
 
-_text = json.JSONEncoder(sort_keys=True, default=json_object_encoder).encode
+@cache
+def _writer() -> Callable[[Any], str]:
+    return json.JSONEncoder(sort_keys=True, default=json_objects.json_object_encoder).encode
 
 
 def stable_hash(*args: str | bytes, hash_algo: Algorithm = default_algorithm) -> str:
@@ -40,9 +48,9 @@ def stable_hash(*args: str | bytes, hash_algo: Algorithm = default_algorithm) ->
     return digest.hexdigest()
 
 
-def file_hash(path: str | Path, hash_algo: Algorithm = default_algorithm) -> str:
+def file_hash(path: "str | pathlib.Path", hash_algo: Algorithm = default_algorithm) -> str:
     """The hexadecimal digest of a file's content."""
-    return stable_hash(Path(path).read_bytes(), hash_algo=hash_algo)
+    return stable_hash(pathlib.Path(path).read_bytes(), hash_algo=hash_algo)
 
 
 def hash_objects(
@@ -58,7 +66,7 @@ def hash_objects(
     values = (args, kwargs)
     try:
         if _keys_are_text(values):
-            return hash_algo(_text(values).encode()).hexdigest()
+            return hash_algo(_writer()(values).encode()).hexdigest()
     except (TypeError, ValueError, RecursionError):
         pass
     try:

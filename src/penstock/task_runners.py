@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import current_run
 from penstock.engine.runners.thread import ThreadPool
-from penstock.settings import get_current_settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
-    from penstock import futures, states
+    from penstock import futures, settings, states
     from penstock.engine import inputs, mapping, run, telemetry
     from penstock.engine import task as core
     from penstock.engine.runners import loop
@@ -36,6 +35,7 @@ else:
     mapping = LazyModule("penstock.engine.mapping")
     processes = LazyModule("penstock.engine.runners.process")
     run = LazyModule("penstock.engine.run")
+    settings = LazyModule("penstock.settings")
     states = LazyModule("penstock.states")
     telemetry = LazyModule("penstock.engine.telemetry")
 
@@ -118,7 +118,7 @@ class ThreadPoolTaskRunner(TaskRunner["PenstockConcurrentFuture[Any]"]):
     def __init__(self, max_workers: int | None = None) -> None:
         super().__init__()
         if max_workers is None:
-            max_workers = get_current_settings().tasks.runner.thread_pool_max_workers
+            max_workers = settings.get_current_settings().tasks.runner.thread_pool_max_workers
         self.max_workers = max_workers
         self._pool: ThreadPool | None = None
         self._waiting: dict[int, _Job] = {}
@@ -268,7 +268,7 @@ class ProcessPoolTaskRunner(TaskRunner["PenstockConcurrentFuture[Any]"]):
     ) -> None:
         super().__init__()
         if max_workers is None:
-            max_workers = get_current_settings().tasks.runner.process_pool_max_workers
+            max_workers = settings.get_current_settings().tasks.runner.process_pool_max_workers
         self.max_workers = max_workers or os.cpu_count() or 1
         self.set_subprocess_message_processor_factories(subprocess_message_processor_factories)
         self._pool: ProcessPoolExecutor | None = None

@@ -1,28 +1,33 @@
 """Tasks: functions whose every call is a run of its own, retried, cached and recorded."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from penstock.annotations import NotSet
 from penstock.base.lazy import LazyModule
 from penstock.base.run_context import current_run
-from penstock.cache_policies import DEFAULT, NO_CACHE, CachePolicy, _None
 from penstock.engine.declaration import Declared, code_hash, description_of, own_name
 from penstock.engine.hooks import check_hooks
 from penstock.engine.retry import delays_of, exponential_backoff
-from penstock.hashing import hash_objects
-from penstock.settings import get_current_settings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from penstock import cache_policies, hashing, settings
+    from penstock.cache_policies import DEFAULT, NO_CACHE, CachePolicy
     from penstock.engine import record, run
     from penstock.futures import PenstockFuture, PenstockFutureList
     from penstock.schemas import task_runs
 else:
     # Declaring a task is to cost little; what runs it is loaded with the first run.
+    cache_policies = LazyModule("penstock.cache_policies")
+    hashing = LazyModule("penstock.hashing")
     record = LazyModule("penstock.engine.record")
     run = LazyModule("penstock.engine.run")
+    settings = LazyModule("penstock.settings")
     task_runs = LazyModule("penstock.schemas.task_runs")
 
 P = ParamSpec("P")
@@ -31,10 +36,16 @@ R = TypeVar("R")
 __all__ = ["DEFAULT", "NO_CACHE", "Task", "exponential_backoff", "task", "task_input_hash"]
 
 
+def __getattr__(name: str) -> Any:
+    if name in ("DEFAULT", "NO_CACHE"):
+        return getattr(cache_policies, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
     """A cache key from the task and its arguments; None when they cannot be hashed."""
     task: Task[..., Any] = context.task
-    return hash_objects(task.task_key, code_hash(task.fn), arguments)
+    return hashing.hash_objects(task.task_key, code_hash(task.fn), arguments)
 
 
 class Task(Declared, Generic[P, R]):
@@ -145,7 +156,7 @@ class Task(Declared, Generic[P, R]):
         condition: Callable[..., Any] | None,
     ) -> None:
         if retries is None or delays is None:
-            defaults = get_current_settings().tasks
+            defaults = settings.get_current_settings().tasks
             retries = defaults.default_retries if retries is None else retries
             delays = defaults.default_retry_delay_seconds if delays is None else delays
         self.retries: int = int(retries or 0)
@@ -166,7 +177,8 @@ class Task(Declared, Generic[P, R]):
         storage: Any,
         serializer: Any,
     ) -> None:
-        given = policy is not NotSet and not isinstance(policy, _None) and policy is not None
+        unspecified = policy is NotSet or policy is None
+        given = not unspecified and not isinstance(policy, cache_policies._None)
         if persist is None and (given or key_fn or storage_key or storage or serializer):
             persist = True
         self.persist_result = persist
@@ -177,7 +189,7 @@ class Task(Declared, Generic[P, R]):
                     "persistence nothing is cached",
                     stacklevel=4,
                 )
-            self.cache_policy: CachePolicy | None = NO_CACHE
+            self.cache_policy: CachePolicy | None = cache_policies.NO_CACHE
         elif key_fn is not None:
             if given:
                 warnings.warn(
@@ -185,16 +197,17 @@ class Task(Declared, Generic[P, R]):
                     "not used",
                     stacklevel=4,
                 )
-            self.cache_policy = CachePolicy.from_cache_key_fn(key_fn)
+            self.cache_policy = cache_policies.CachePolicy.from_cache_key_fn(key_fn)
         elif storage_key is not None:
             self.cache_policy = None
         elif policy is NotSet:
-            off = get_current_settings().tasks.default_no_cache
-            self.cache_policy = NO_CACHE if off else DEFAULT
+            off = settings.get_current_settings().tasks.default_no_cache
+            self.cache_policy = cache_policies.NO_CACHE if off else cache_policies.DEFAULT
         else:
-            self.cache_policy = NO_CACHE if policy is None else cast(CachePolicy, policy)
+            chosen = cache_policies.NO_CACHE if policy is None else policy
+            self.cache_policy = cast("CachePolicy", chosen)
 
-    def with_options(self, **options: Any) -> "Task[P, R]":
+    def with_options(self, **options: Any) -> Task[P, R]:
         """The same function as a task with other options; those left out stay."""
         unknown = options.keys() - self._options.keys()
         if unknown:
@@ -236,7 +249,7 @@ class Task(Declared, Generic[P, R]):
         """Decorator: call `fn(transaction)` when the run's transaction is rolled back."""
         return _added(self.on_rollback_hooks, fn)
 
-    def shape(self, extra_tags: frozenset[str]) -> "record.TaskShape":
+    def shape(self, extra_tags: frozenset[str]) -> record.TaskShape:
         """What runs of this task with these additional tags have in common."""
         shape = self._shapes.get(extra_tags)
         if shape is None:

@@ -4,11 +4,15 @@ The engine sets it around the call of a user's function; logging, the client, `p
 and the public contexts only read it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class RunContext:
@@ -52,8 +56,8 @@ class RunContext:
         persist_result: bool | None = None,
         log_prints: bool = False,
         start_time: datetime | None = None,
-        parent: "RunContext | None" = None,
-        flow_context: "RunContext | None" = None,
+        parent: RunContext | None = None,
+        flow_context: RunContext | None = None,
     ) -> None:
         self.flow = flow
         self.flow_run = flow_run

@@ -1,16 +1,25 @@
 """What flows and tasks have in common as declarations: names, options, methods of classes."""
 
-import copy
-import hashlib
-import inspect
-import textwrap
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import cached_property, partial, update_wrapper
-from pathlib import Path
 from types import CodeType, MethodType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
+from penstock.base.lazy import LazyModule
 from penstock.engine.params import Signature
+
+if TYPE_CHECKING:
+    import copy
+    import hashlib
+    import inspect
+    import textwrap
+else:
+    copy = LazyModule("copy")  # a method of a class may be declared, seldom is
+    hashlib = LazyModule("hashlib")  # loads all of OpenSSL
+    inspect = LazyModule("inspect")  # costs as much as all the rest of a declaration
+    textwrap = LazyModule("textwrap")
 
 CO_GENERATOR = 0x20
 CO_COROUTINE = 0x80
@@ -133,7 +142,8 @@ def file_hash(fn: Any) -> str | None:
     if path is None:
         return None
     try:
-        content = Path(path).read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123  (path objects cost more here)
+            content = file.read()
     except OSError:
         return None
     return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,6 +1,7 @@
 """Arguments of flows and tasks: binding, checking, coercion, and their stored form."""
 
-import inspect
+from __future__ import annotations
+
 import typing
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -11,13 +12,14 @@ from penstock.engine.text import readable
 from penstock.schemas.errors import ParameterBindError, ParameterTypeError, ReservedArgumentError
 
 if TYPE_CHECKING:
+    import inspect
+
     import msgspec
 else:
+    inspect = LazyModule("inspect")  # costs as much as all the rest of a declaration
     msgspec = LazyModule("msgspec")  # declaring needs no JSON
 
 RESERVED = frozenset({"return_state", "wait_for"})
-_EMPTY = inspect.Parameter.empty
-_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _SELF_EVIDENT: tuple[type, ...] = (bool, int, float, str, bytes, list, dict, tuple, set, type(None))
 
 
@@ -59,17 +61,19 @@ class Signature:
                 f"{title} has a parameter named {min(taken)!r}, which is reserved for the call of "
                 "the flow or task itself; rename the parameter"
             )
+        empty = inspect.Parameter.empty
+        plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         parameters = list(signature.parameters.values())
-        self.simple = all(parameter.kind in _PLAIN for parameter in parameters)
+        self.simple = all(parameter.kind in plain for parameter in parameters)
         self.names = tuple(signature.parameters)
         self._known = frozenset(self.names)
         self.positional = tuple(
             p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
         self.required = frozenset(
-            p.name for p in parameters if p.kind in _PLAIN and p.default is _EMPTY
+            p.name for p in parameters if p.kind in plain and p.default is empty
         )
-        self.defaults = {p.name: p.default for p in parameters if p.default is not _EMPTY}
+        self.defaults = {p.name: p.default for p in parameters if p.default is not empty}
         self.variadic = next(
             (p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD), None
         )

@@ -1,5 +1,7 @@
 """When a failed run is tried again, and after how long."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
