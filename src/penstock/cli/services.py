@@ -38,6 +38,10 @@ LOOPS = {
     ),
     "orphan-cleanup": Loop("Removes log records and cache entries nobody can reach."),
     "run-retention": Loop("Removes flow runs that ended long ago.", _VACUUM),
+    "scheduler": Loop(
+        "Makes the runs of deployments' schedules ahead of their time.",
+        "PENSTOCK_SERVER_SERVICES_SCHEDULER_ENABLED",
+    ),
     "timers": Loop(
         "Does what was asked for at a time, such as ending a pause.",
         "PENSTOCK_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED",
