@@ -117,7 +117,7 @@ def server(folder: Path) -> Iterator[tuple[int, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "penstock.cli", "server", "start", "--port", str(port)],
+        [sys.executable, "-m", "penstock", "server", "start", "--port", str(port)],
         env={**os.environ, "PENSTOCK_HOME": str(folder)},
         stdout=subprocess.DEVNULL,
     )

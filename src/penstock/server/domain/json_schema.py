@@ -4,7 +4,6 @@ A member that is not required may always be null. References lead nowhere outsid
 the server never asks another address for a part of one.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +25,11 @@ def misfit(value: Any, schema: bytes | str, *, required: bool = True) -> str | N
     from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
-    validator = _validator(schema, required)
+    validator, optional = _validator(schema, required)
+    if isinstance(value, dict):
+        value = {
+            name: item for name, item in value.items() if item is not None or name not in optional
+        }
     try:
         problem = best_match(validator.iter_errors(value))
     except Unresolvable as error:
@@ -37,7 +40,8 @@ def misfit(value: Any, schema: bytes | str, *, required: bool = True) -> str | N
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: bytes | str, required: bool) -> Any:
+def _validator(schema: bytes | str, required: bool) -> tuple[Any, frozenset[str]]:
+    """The validator of a schema, and the members that may be null for being optional."""
     # Only requests with something to check pay for this library.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -54,16 +58,9 @@ def _validator(schema: bytes | str, required: bool) -> Any:
         raise SchemaInvalid("it is nested too deeply") from None
     except msgspec.DecodeError as error:
         raise SchemaInvalid(str(error)) from None
-    return Draft202012Validator(_relaxed(document, required), registry=Registry())
-
-
-def _relaxed(schema: Any, required: bool) -> Any:
-    """`schema` in which optional members of the outermost object take null."""
-    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), Mapping):
-        return schema
-    needed = set(schema.get("required", ())) if required else set()
-    properties = {
-        name: inner if name in needed else {"anyOf": [inner, {"type": "null"}]}
-        for name, inner in schema["properties"].items()
-    }
-    return {**schema, "properties": properties, "required": sorted(needed)}
+    optional: frozenset[str] = frozenset()
+    if isinstance(document, dict):
+        needed = document.get("required", []) if required else []
+        document = {**document, "required": needed}
+        optional = frozenset(document.get("properties", {})) - frozenset(needed)
+    return Draft202012Validator(document, registry=Registry()), optional
