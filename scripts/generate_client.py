@@ -172,6 +172,8 @@ def _imports(tree: ast.Module, functions: list[ast.FunctionDef], rest: list[Oper
                 known.setdefault(module, set()).add(kind.__name__)
             elif kind is datetime:
                 known.setdefault("datetime", set()).add("datetime")
+    if "datetime" in used:
+        known.setdefault("datetime", set()).add("datetime")
     if "Labels" in used:
         known.setdefault("penstock.client.methods", set()).add("Labels")
     return "".join(

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from penstock.client.exchange import operation
+from penstock.schemas.deployments import DeploymentFlowRunCreate
 from penstock.schemas.flow_runs import FlowRunBegin, FlowRunCreate
 from penstock.schemas.states import SetStateBody, StateCreate
 from penstock.schemas.task_runs import TaskRunCreate
@@ -36,6 +37,7 @@ Steps = Generator[Call[Any] | AskExtensions, Any, T]
 _ADAPTED = frozenset(
     {
         "create_flow_run",
+        "create_flow_run_from_deployment",
         "create_task_run",
         "set_flow_run_state",
         "set_task_run_state",
@@ -78,7 +80,7 @@ def _adapted(body: Any, extensions: frozenset[str]) -> Any:
     """The body without the members that only an announced extension allows."""
     if isinstance(body, SetStateBody):
         return replace(body, state=_state(body.state, extensions))
-    if isinstance(body, (FlowRunCreate, TaskRunCreate)):
+    if isinstance(body, (FlowRunCreate, TaskRunCreate, DeploymentFlowRunCreate)):
         if body.state is not None:
             body = replace(body, state=_state(body.state, extensions))
         if isinstance(body, FlowRunCreate) and "run-id" not in extensions:

@@ -10,22 +10,21 @@ from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
 from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
 from penstock.schemas.deployments import (
+    ConcurrencyOptions,
     Deployment,
     DeploymentBulkDeleteResponse,
-    DeploymentCreate,
     DeploymentFlowRunCreate,
     DeploymentPaginationResponse,
     DeploymentsBulkDeleteBody,
     DeploymentSchedule,
     DeploymentScheduleCreate,
-    DeploymentScheduleUpdate,
     DeploymentsFilterBody,
-    DeploymentsFilterPage,
+    DeploymentSort,
     DeploymentsPaginateBody,
     DeploymentUpdate,
     FlowRunBulkCreateResponse,
     ScheduleDeploymentBody,
-    ScheduledFlowRunsBody,
+    VersionInfo,
 )
 from penstock.schemas.events import (
     Countable,
@@ -89,6 +88,7 @@ from penstock.schemas.limits import (
     TaggedSlotsIncrement,
 )
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogSort
+from penstock.schemas.schedules import AnySchedule
 from penstock.schemas.states import OrchestrationResult, State, StateCreate
 from penstock.schemas.task_runs import (
     TaskInput,
@@ -407,6 +407,193 @@ class SyncMethods:
         """The flow of that name, None when there is none."""
         return self._run(methods.find_flow_by_name(flow_name))
 
+    def create_deployment(
+        self,
+        flow_id: UUID,
+        name: str,
+        version: str | None = None,
+        version_info: VersionInfo | None = None,
+        schedules: list[DeploymentScheduleCreate] | None = None,
+        concurrency_limit: int | None = None,
+        concurrency_options: ConcurrencyOptions | None = None,
+        parameters: dict[str, Any] | None = None,
+        description: str | None = None,
+        work_queue_name: str | None = None,
+        work_pool_name: str | None = None,
+        tags: list[str] | None = None,
+        storage_document_id: UUID | None = None,
+        path: str | None = None,
+        entrypoint: str | None = None,
+        infrastructure_document_id: UUID | None = None,
+        parameter_openapi_schema: dict[str, Any] | None = None,
+        paused: bool | None = None,
+        pull_steps: list[dict[str, Any]] | None = None,
+        enforce_parameter_schema: bool | None = None,
+        job_variables: dict[str, Any] | None = None,
+    ) -> UUID:
+        """Make the deployment, or change the one of that flow and name; returns its id.
+
+        None leaves a field as it is; the schedules become exactly those given."""
+        return self._run(
+            methods.create_deployment(
+                flow_id,
+                name,
+                version,
+                version_info,
+                schedules,
+                concurrency_limit,
+                concurrency_options,
+                parameters,
+                description,
+                work_queue_name,
+                work_pool_name,
+                tags,
+                storage_document_id,
+                path,
+                entrypoint,
+                infrastructure_document_id,
+                parameter_openapi_schema,
+                paused,
+                pull_steps,
+                enforce_parameter_schema,
+                job_variables,
+            )
+        )
+
+    def read_deployment(self, deployment_id: UUID | str) -> Deployment:
+        return self._run(methods.read_deployment(deployment_id))
+
+    def read_deployment_by_name(self, name: str) -> Deployment:
+        """The deployment named `<flow>/<deployment>`. Raises `ValueError` for another form."""
+        return self._run(methods.read_deployment_by_name(name))
+
+    def read_deployments(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        limit: int | None = None,
+        sort: DeploymentSort | None = None,
+        offset: int = 0,
+    ) -> list[Deployment]:
+        return self._run(
+            methods.read_deployments(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+                limit=limit,
+                sort=sort,
+                offset=offset,
+            )
+        )
+
+    def update_deployment(self, deployment_id: UUID | str, deployment: DeploymentUpdate) -> None:
+        self._run(methods.update_deployment(deployment_id, deployment))
+
+    def set_deployment_paused_state(self, deployment_id: UUID | str, paused: bool) -> None:
+        self._run(methods.set_deployment_paused_state(deployment_id, paused))
+
+    def pause_deployment(self, deployment_id: UUID | str) -> None:
+        """Let no more runs be planned; those that are planned are taken back."""
+        self._run(methods.pause_deployment(deployment_id))
+
+    def resume_deployment(self, deployment_id: UUID | str) -> None:
+        self._run(methods.resume_deployment(deployment_id))
+
+    def delete_deployment(self, deployment_id: UUID | str) -> None:
+        self._run(methods.delete_deployment(deployment_id))
+
+    def create_deployment_schedules(
+        self,
+        deployment_id: UUID | str,
+        schedules: list[tuple[AnySchedule, bool]] | list[DeploymentScheduleCreate],
+        max_scheduled_runs: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        slug: str | None = None,
+    ) -> list[DeploymentSchedule]:
+        """Add schedules, given whole or as pairs of a schedule and whether it is active.
+
+        The other arguments are for schedules given as pairs."""
+        return self._run(
+            methods.create_deployment_schedules(
+                deployment_id, schedules, max_scheduled_runs, parameters, slug
+            )
+        )
+
+    def read_deployment_schedules(self, deployment_id: UUID | str) -> list[DeploymentSchedule]:
+        return self._run(methods.read_deployment_schedules(deployment_id))
+
+    def update_deployment_schedule(
+        self,
+        deployment_id: UUID | str,
+        schedule_id: UUID | str,
+        active: bool | None = None,
+        schedule: AnySchedule | None = None,
+        max_scheduled_runs: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        slug: str | None = None,
+    ) -> None:
+        """Change the given fields; None leaves a field as it is."""
+        self._run(
+            methods.update_deployment_schedule(
+                deployment_id, schedule_id, active, schedule, max_scheduled_runs, parameters, slug
+            )
+        )
+
+    def delete_deployment_schedule(
+        self, deployment_id: UUID | str, schedule_id: UUID | str
+    ) -> None:
+        self._run(methods.delete_deployment_schedule(deployment_id, schedule_id))
+
+    def get_scheduled_flow_runs_for_deployments(
+        self,
+        deployment_ids: list[UUID],
+        scheduled_before: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[FlowRun]:
+        return self._run(
+            methods.get_scheduled_flow_runs_for_deployments(deployment_ids, scheduled_before, limit)
+        )
+
+    def create_flow_run_from_deployment(
+        self,
+        deployment_id: UUID | str,
+        *,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        state: State | StateCreate | None = None,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        idempotency_key: str | None = None,
+        parent_task_run_id: UUID | None = None,
+        work_queue_name: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+        labels: Labels | None = None,
+    ) -> FlowRun:
+        """A run of the deployment, scheduled for now unless `state` says otherwise."""
+        return self._run(
+            methods.create_flow_run_from_deployment(
+                deployment_id,
+                parameters=parameters,
+                context=context,
+                state=state,
+                name=name,
+                tags=tags,
+                idempotency_key=idempotency_key,
+                parent_task_run_id=parent_task_run_id,
+                work_queue_name=work_queue_name,
+                job_variables=job_variables,
+                labels=labels,
+            )
+        )
+
     def create_global_concurrency_limit(self, concurrency_limit: ConcurrencyLimitV2Create) -> UUID:
         """The id of the new limit. Raises `ObjectAlreadyExists` for a name that is taken."""
         return self._run(methods.create_global_concurrency_limit(concurrency_limit))
@@ -686,10 +873,6 @@ class SyncMethods:
         """PATCH /v2/concurrency_limits/{id_or_name}"""
         self.call("update_concurrency_limit_v2", id_or_name, body=body)
 
-    def create_deployment(self, body: DeploymentCreate) -> Deployment:
-        """POST /deployments/"""
-        return self.call("create_deployment", body=body)
-
     def bulk_delete_deployments(
         self, body: DeploymentsBulkDeleteBody | None = None
     ) -> DeploymentBulkDeleteResponse:
@@ -700,41 +883,11 @@ class SyncMethods:
         """POST /deployments/count"""
         return self.call("count_deployments", body=body)
 
-    def read_deployments(self, body: DeploymentsFilterPage | None = None) -> Deployment:
-        """POST /deployments/filter"""
-        return self.call("read_deployments", body=body)
-
-    def get_scheduled_flow_runs_for_deployments(self, body: ScheduledFlowRunsBody) -> FlowRun:
-        """POST /deployments/get_scheduled_flow_runs"""
-        return self.call("get_scheduled_flow_runs_for_deployments", body=body)
-
-    def read_deployment_by_name(self, flow_name: str, deployment_name: str) -> Deployment:
-        """GET /deployments/name/{flow_name}/{deployment_name}"""
-        return self.call("read_deployment_by_name", flow_name, deployment_name)
-
     def paginate_deployments(
         self, body: DeploymentsPaginateBody | None = None
     ) -> DeploymentPaginationResponse:
         """POST /deployments/paginate"""
         return self.call("paginate_deployments", body=body)
-
-    def delete_deployment(self, id: UUID | str) -> None:
-        """DELETE /deployments/{id}"""
-        self.call("delete_deployment", id)
-
-    def read_deployment(self, id: UUID | str) -> Deployment:
-        """GET /deployments/{id}"""
-        return self.call("read_deployment", id)
-
-    def update_deployment(self, id: UUID | str, body: DeploymentUpdate) -> None:
-        """PATCH /deployments/{id}"""
-        self.call("update_deployment", id, body=body)
-
-    def create_flow_run_from_deployment(
-        self, id: UUID | str, body: DeploymentFlowRunCreate
-    ) -> FlowRun:
-        """POST /deployments/{id}/create_flow_run"""
-        return self.call("create_flow_run_from_deployment", id, body=body)
 
     def bulk_create_flow_runs_from_deployment(
         self, id: UUID | str, body: DeploymentFlowRunCreate
@@ -742,39 +895,11 @@ class SyncMethods:
         """POST /deployments/{id}/create_flow_run/bulk"""
         return self.call("bulk_create_flow_runs_from_deployment", id, body=body)
 
-    def pause_deployment(self, id: UUID | str) -> Any:
-        """POST /deployments/{id}/pause_deployment"""
-        return self.call("pause_deployment", id)
-
-    def resume_deployment(self, id: UUID | str) -> Any:
-        """POST /deployments/{id}/resume_deployment"""
-        return self.call("resume_deployment", id)
-
     def schedule_deployment(
         self, id: UUID | str, body: ScheduleDeploymentBody | None = None
     ) -> Any:
         """POST /deployments/{id}/schedule"""
         return self.call("schedule_deployment", id, body=body)
-
-    def read_deployment_schedules(self, id: UUID | str) -> DeploymentSchedule:
-        """GET /deployments/{id}/schedules"""
-        return self.call("read_deployment_schedules", id)
-
-    def create_deployment_schedules(
-        self, id: UUID | str, body: DeploymentScheduleCreate
-    ) -> DeploymentSchedule:
-        """POST /deployments/{id}/schedules"""
-        return self.call("create_deployment_schedules", id, body=body)
-
-    def delete_deployment_schedule(self, id: UUID | str, schedule_id: UUID | str) -> None:
-        """DELETE /deployments/{id}/schedules/{schedule_id}"""
-        self.call("delete_deployment_schedule", id, schedule_id)
-
-    def update_deployment_schedule(
-        self, id: UUID | str, schedule_id: UUID | str, body: DeploymentScheduleUpdate
-    ) -> None:
-        """PATCH /deployments/{id}/schedules/{schedule_id}"""
-        self.call("update_deployment_schedule", id, schedule_id, body=body)
 
 
 class AsyncMethods:
@@ -1082,6 +1207,197 @@ class AsyncMethods:
         """The flow of that name, None when there is none."""
         return await self._run(methods.find_flow_by_name(flow_name))
 
+    async def create_deployment(
+        self,
+        flow_id: UUID,
+        name: str,
+        version: str | None = None,
+        version_info: VersionInfo | None = None,
+        schedules: list[DeploymentScheduleCreate] | None = None,
+        concurrency_limit: int | None = None,
+        concurrency_options: ConcurrencyOptions | None = None,
+        parameters: dict[str, Any] | None = None,
+        description: str | None = None,
+        work_queue_name: str | None = None,
+        work_pool_name: str | None = None,
+        tags: list[str] | None = None,
+        storage_document_id: UUID | None = None,
+        path: str | None = None,
+        entrypoint: str | None = None,
+        infrastructure_document_id: UUID | None = None,
+        parameter_openapi_schema: dict[str, Any] | None = None,
+        paused: bool | None = None,
+        pull_steps: list[dict[str, Any]] | None = None,
+        enforce_parameter_schema: bool | None = None,
+        job_variables: dict[str, Any] | None = None,
+    ) -> UUID:
+        """Make the deployment, or change the one of that flow and name; returns its id.
+
+        None leaves a field as it is; the schedules become exactly those given."""
+        return await self._run(
+            methods.create_deployment(
+                flow_id,
+                name,
+                version,
+                version_info,
+                schedules,
+                concurrency_limit,
+                concurrency_options,
+                parameters,
+                description,
+                work_queue_name,
+                work_pool_name,
+                tags,
+                storage_document_id,
+                path,
+                entrypoint,
+                infrastructure_document_id,
+                parameter_openapi_schema,
+                paused,
+                pull_steps,
+                enforce_parameter_schema,
+                job_variables,
+            )
+        )
+
+    async def read_deployment(self, deployment_id: UUID | str) -> Deployment:
+        return await self._run(methods.read_deployment(deployment_id))
+
+    async def read_deployment_by_name(self, name: str) -> Deployment:
+        """The deployment named `<flow>/<deployment>`. Raises `ValueError` for another form."""
+        return await self._run(methods.read_deployment_by_name(name))
+
+    async def read_deployments(
+        self,
+        *,
+        flow_filter: FlowFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        deployment_filter: DeploymentFilter | None = None,
+        work_pool_filter: WorkPoolFilter | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        limit: int | None = None,
+        sort: DeploymentSort | None = None,
+        offset: int = 0,
+    ) -> list[Deployment]:
+        return await self._run(
+            methods.read_deployments(
+                flow_filter=flow_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                deployment_filter=deployment_filter,
+                work_pool_filter=work_pool_filter,
+                work_queue_filter=work_queue_filter,
+                limit=limit,
+                sort=sort,
+                offset=offset,
+            )
+        )
+
+    async def update_deployment(
+        self, deployment_id: UUID | str, deployment: DeploymentUpdate
+    ) -> None:
+        await self._run(methods.update_deployment(deployment_id, deployment))
+
+    async def set_deployment_paused_state(self, deployment_id: UUID | str, paused: bool) -> None:
+        await self._run(methods.set_deployment_paused_state(deployment_id, paused))
+
+    async def pause_deployment(self, deployment_id: UUID | str) -> None:
+        """Let no more runs be planned; those that are planned are taken back."""
+        await self._run(methods.pause_deployment(deployment_id))
+
+    async def resume_deployment(self, deployment_id: UUID | str) -> None:
+        await self._run(methods.resume_deployment(deployment_id))
+
+    async def delete_deployment(self, deployment_id: UUID | str) -> None:
+        await self._run(methods.delete_deployment(deployment_id))
+
+    async def create_deployment_schedules(
+        self,
+        deployment_id: UUID | str,
+        schedules: list[tuple[AnySchedule, bool]] | list[DeploymentScheduleCreate],
+        max_scheduled_runs: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        slug: str | None = None,
+    ) -> list[DeploymentSchedule]:
+        """Add schedules, given whole or as pairs of a schedule and whether it is active.
+
+        The other arguments are for schedules given as pairs."""
+        return await self._run(
+            methods.create_deployment_schedules(
+                deployment_id, schedules, max_scheduled_runs, parameters, slug
+            )
+        )
+
+    async def read_deployment_schedules(
+        self, deployment_id: UUID | str
+    ) -> list[DeploymentSchedule]:
+        return await self._run(methods.read_deployment_schedules(deployment_id))
+
+    async def update_deployment_schedule(
+        self,
+        deployment_id: UUID | str,
+        schedule_id: UUID | str,
+        active: bool | None = None,
+        schedule: AnySchedule | None = None,
+        max_scheduled_runs: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        slug: str | None = None,
+    ) -> None:
+        """Change the given fields; None leaves a field as it is."""
+        await self._run(
+            methods.update_deployment_schedule(
+                deployment_id, schedule_id, active, schedule, max_scheduled_runs, parameters, slug
+            )
+        )
+
+    async def delete_deployment_schedule(
+        self, deployment_id: UUID | str, schedule_id: UUID | str
+    ) -> None:
+        await self._run(methods.delete_deployment_schedule(deployment_id, schedule_id))
+
+    async def get_scheduled_flow_runs_for_deployments(
+        self,
+        deployment_ids: list[UUID],
+        scheduled_before: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[FlowRun]:
+        return await self._run(
+            methods.get_scheduled_flow_runs_for_deployments(deployment_ids, scheduled_before, limit)
+        )
+
+    async def create_flow_run_from_deployment(
+        self,
+        deployment_id: UUID | str,
+        *,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        state: State | StateCreate | None = None,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        idempotency_key: str | None = None,
+        parent_task_run_id: UUID | None = None,
+        work_queue_name: str | None = None,
+        job_variables: dict[str, Any] | None = None,
+        labels: Labels | None = None,
+    ) -> FlowRun:
+        """A run of the deployment, scheduled for now unless `state` says otherwise."""
+        return await self._run(
+            methods.create_flow_run_from_deployment(
+                deployment_id,
+                parameters=parameters,
+                context=context,
+                state=state,
+                name=name,
+                tags=tags,
+                idempotency_key=idempotency_key,
+                parent_task_run_id=parent_task_run_id,
+                work_queue_name=work_queue_name,
+                job_variables=job_variables,
+                labels=labels,
+            )
+        )
+
     async def create_global_concurrency_limit(
         self, concurrency_limit: ConcurrencyLimitV2Create
     ) -> UUID:
@@ -1379,10 +1695,6 @@ class AsyncMethods:
         """PATCH /v2/concurrency_limits/{id_or_name}"""
         await self.call("update_concurrency_limit_v2", id_or_name, body=body)
 
-    async def create_deployment(self, body: DeploymentCreate) -> Deployment:
-        """POST /deployments/"""
-        return await self.call("create_deployment", body=body)
-
     async def bulk_delete_deployments(
         self, body: DeploymentsBulkDeleteBody | None = None
     ) -> DeploymentBulkDeleteResponse:
@@ -1393,41 +1705,11 @@ class AsyncMethods:
         """POST /deployments/count"""
         return await self.call("count_deployments", body=body)
 
-    async def read_deployments(self, body: DeploymentsFilterPage | None = None) -> Deployment:
-        """POST /deployments/filter"""
-        return await self.call("read_deployments", body=body)
-
-    async def get_scheduled_flow_runs_for_deployments(self, body: ScheduledFlowRunsBody) -> FlowRun:
-        """POST /deployments/get_scheduled_flow_runs"""
-        return await self.call("get_scheduled_flow_runs_for_deployments", body=body)
-
-    async def read_deployment_by_name(self, flow_name: str, deployment_name: str) -> Deployment:
-        """GET /deployments/name/{flow_name}/{deployment_name}"""
-        return await self.call("read_deployment_by_name", flow_name, deployment_name)
-
     async def paginate_deployments(
         self, body: DeploymentsPaginateBody | None = None
     ) -> DeploymentPaginationResponse:
         """POST /deployments/paginate"""
         return await self.call("paginate_deployments", body=body)
-
-    async def delete_deployment(self, id: UUID | str) -> None:
-        """DELETE /deployments/{id}"""
-        await self.call("delete_deployment", id)
-
-    async def read_deployment(self, id: UUID | str) -> Deployment:
-        """GET /deployments/{id}"""
-        return await self.call("read_deployment", id)
-
-    async def update_deployment(self, id: UUID | str, body: DeploymentUpdate) -> None:
-        """PATCH /deployments/{id}"""
-        await self.call("update_deployment", id, body=body)
-
-    async def create_flow_run_from_deployment(
-        self, id: UUID | str, body: DeploymentFlowRunCreate
-    ) -> FlowRun:
-        """POST /deployments/{id}/create_flow_run"""
-        return await self.call("create_flow_run_from_deployment", id, body=body)
 
     async def bulk_create_flow_runs_from_deployment(
         self, id: UUID | str, body: DeploymentFlowRunCreate
@@ -1435,36 +1717,8 @@ class AsyncMethods:
         """POST /deployments/{id}/create_flow_run/bulk"""
         return await self.call("bulk_create_flow_runs_from_deployment", id, body=body)
 
-    async def pause_deployment(self, id: UUID | str) -> Any:
-        """POST /deployments/{id}/pause_deployment"""
-        return await self.call("pause_deployment", id)
-
-    async def resume_deployment(self, id: UUID | str) -> Any:
-        """POST /deployments/{id}/resume_deployment"""
-        return await self.call("resume_deployment", id)
-
     async def schedule_deployment(
         self, id: UUID | str, body: ScheduleDeploymentBody | None = None
     ) -> Any:
         """POST /deployments/{id}/schedule"""
         return await self.call("schedule_deployment", id, body=body)
-
-    async def read_deployment_schedules(self, id: UUID | str) -> DeploymentSchedule:
-        """GET /deployments/{id}/schedules"""
-        return await self.call("read_deployment_schedules", id)
-
-    async def create_deployment_schedules(
-        self, id: UUID | str, body: DeploymentScheduleCreate
-    ) -> DeploymentSchedule:
-        """POST /deployments/{id}/schedules"""
-        return await self.call("create_deployment_schedules", id, body=body)
-
-    async def delete_deployment_schedule(self, id: UUID | str, schedule_id: UUID | str) -> None:
-        """DELETE /deployments/{id}/schedules/{schedule_id}"""
-        await self.call("delete_deployment_schedule", id, schedule_id)
-
-    async def update_deployment_schedule(
-        self, id: UUID | str, schedule_id: UUID | str, body: DeploymentScheduleUpdate
-    ) -> None:
-        """PATCH /deployments/{id}/schedules/{schedule_id}"""
-        await self.call("update_deployment_schedule", id, schedule_id, body=body)

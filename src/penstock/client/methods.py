@@ -6,6 +6,7 @@ Each function turns arguments into a `Call`, or is a generator of calls. The cla
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -14,6 +15,20 @@ from msgspec import UNSET
 from penstock.base.ids import uuid7
 from penstock.client.calls import Call, Steps, as_uuid, unset_if_none
 from penstock.schemas.admin import ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
+from penstock.schemas.deployments import (
+    ConcurrencyOptions,
+    Deployment,
+    DeploymentCreate,
+    DeploymentFlowRunCreate,
+    DeploymentSchedule,
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+    DeploymentsFilterPage,
+    DeploymentSort,
+    DeploymentUpdate,
+    ScheduledFlowRunsBody,
+    VersionInfo,
+)
 from penstock.schemas.errors import ObjectNotFound
 from penstock.schemas.events import Event, EventFilter, EventPage, EventsFilterBody
 from penstock.schemas.filters import (
@@ -60,6 +75,7 @@ from penstock.schemas.limits import (
     TaggedSlotsReset,
 )
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogsFilterPage, LogSort
+from penstock.schemas.schedules import AnySchedule
 from penstock.schemas.states import OrchestrationResult, SetStateBody, State, StateCreate
 from penstock.schemas.task_runs import (
     TaskInput,
@@ -464,6 +480,217 @@ def find_flow_by_name(flow_name: str) -> Steps[Flow | None]:
         return (yield Call("read_flow_by_name", (flow_name,)))
     except ObjectNotFound:
         return None
+
+
+# --- deployments ---------------------------------------------------------------------------------
+
+
+def create_deployment(
+    flow_id: UUID,
+    name: str,
+    version: str | None = None,
+    version_info: VersionInfo | None = None,
+    schedules: list[DeploymentScheduleCreate] | None = None,
+    concurrency_limit: int | None = None,
+    concurrency_options: ConcurrencyOptions | None = None,
+    parameters: dict[str, Any] | None = None,
+    description: str | None = None,
+    work_queue_name: str | None = None,
+    work_pool_name: str | None = None,
+    tags: list[str] | None = None,
+    storage_document_id: UUID | None = None,
+    path: str | None = None,
+    entrypoint: str | None = None,
+    infrastructure_document_id: UUID | None = None,
+    parameter_openapi_schema: dict[str, Any] | None = None,
+    paused: bool | None = None,
+    pull_steps: list[dict[str, Any]] | None = None,
+    enforce_parameter_schema: bool | None = None,
+    job_variables: dict[str, Any] | None = None,
+) -> Steps[UUID]:
+    """Make the deployment, or change the one of that flow and name; returns its id.
+
+    None leaves a field as it is; the schedules become exactly those given.
+    """
+    body = DeploymentCreate(
+        flow_id=flow_id,
+        name=name,
+        version=unset_if_none(version),
+        version_info=unset_if_none(version_info),
+        schedules=schedules or [],
+        concurrency_limit=unset_if_none(concurrency_limit),
+        concurrency_options=unset_if_none(concurrency_options),
+        parameters=unset_if_none(parameters),
+        description=unset_if_none(description),
+        work_queue_name=unset_if_none(work_queue_name),
+        work_pool_name=unset_if_none(work_pool_name),
+        tags=unset_if_none(tags),
+        storage_document_id=unset_if_none(storage_document_id),
+        path=unset_if_none(path),
+        entrypoint=unset_if_none(entrypoint),
+        infrastructure_document_id=unset_if_none(infrastructure_document_id),
+        parameter_openapi_schema=unset_if_none(parameter_openapi_schema),
+        paused=unset_if_none(paused),
+        pull_steps=unset_if_none(pull_steps),
+        enforce_parameter_schema=unset_if_none(enforce_parameter_schema),
+        job_variables=unset_if_none(job_variables),
+    )
+    made: Deployment = yield Call("create_deployment", body=body)
+    return made.id
+
+
+def read_deployment(deployment_id: UUID | str) -> Call[Deployment]:
+    return Call("read_deployment", (deployment_id,))
+
+
+def read_deployment_by_name(name: str) -> Call[Deployment]:
+    """The deployment named `<flow>/<deployment>`. Raises `ValueError` for another form."""
+    flow_name, slash, deployment_name = name.partition("/")
+    if not (flow_name and slash and deployment_name):
+        raise ValueError(f"{name!r} names no deployment; write it as <flow>/<deployment>")
+    return Call("read_deployment_by_name", (flow_name, deployment_name))
+
+
+def read_deployments(
+    *,
+    flow_filter: FlowFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    deployment_filter: DeploymentFilter | None = None,
+    work_pool_filter: WorkPoolFilter | None = None,
+    work_queue_filter: WorkQueueFilter | None = None,
+    limit: int | None = None,
+    sort: DeploymentSort | None = None,
+    offset: int = 0,
+) -> Call[list[Deployment]]:
+    body = DeploymentsFilterPage(
+        flows=flow_filter,
+        flow_runs=flow_run_filter,
+        task_runs=task_run_filter,
+        deployments=deployment_filter,
+        work_pools=work_pool_filter,
+        work_pool_queues=work_queue_filter,
+        sort=sort or DeploymentSort.NAME_ASC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_deployments", body=body)
+
+
+def update_deployment(deployment_id: UUID | str, deployment: DeploymentUpdate) -> Call[None]:
+    return Call("update_deployment", (deployment_id,), deployment)
+
+
+def set_deployment_paused_state(deployment_id: UUID | str, paused: bool) -> Call[None]:
+    return Call("update_deployment", (deployment_id,), DeploymentUpdate(paused=paused))
+
+
+def pause_deployment(deployment_id: UUID | str) -> Call[None]:
+    """Let no more runs be planned; those that are planned are taken back."""
+    return set_deployment_paused_state(as_uuid(deployment_id), True)
+
+
+def resume_deployment(deployment_id: UUID | str) -> Call[None]:
+    return set_deployment_paused_state(as_uuid(deployment_id), False)
+
+
+def delete_deployment(deployment_id: UUID | str) -> Call[None]:
+    return Call("delete_deployment", (deployment_id,))
+
+
+def create_deployment_schedules(
+    deployment_id: UUID | str,
+    schedules: list[tuple[AnySchedule, bool]] | list[DeploymentScheduleCreate],
+    max_scheduled_runs: int | None = None,
+    parameters: dict[str, Any] | None = None,
+    slug: str | None = None,
+) -> Call[list[DeploymentSchedule]]:
+    """Add schedules, given whole or as pairs of a schedule and whether it is active.
+
+    The other arguments are for schedules given as pairs.
+    """
+    body = [
+        DeploymentScheduleCreate(
+            schedule=one[0],
+            active=one[1],
+            max_scheduled_runs=max_scheduled_runs,
+            parameters=parameters or {},
+            slug=slug,
+        )
+        if isinstance(one, tuple)
+        else one
+        for one in schedules
+    ]
+    return Call("create_deployment_schedules", (deployment_id,), body)
+
+
+def read_deployment_schedules(deployment_id: UUID | str) -> Call[list[DeploymentSchedule]]:
+    return Call("read_deployment_schedules", (deployment_id,))
+
+
+def update_deployment_schedule(
+    deployment_id: UUID | str,
+    schedule_id: UUID | str,
+    active: bool | None = None,
+    schedule: AnySchedule | None = None,
+    max_scheduled_runs: int | None = None,
+    parameters: dict[str, Any] | None = None,
+    slug: str | None = None,
+) -> Call[None]:
+    """Change the given fields; None leaves a field as it is."""
+    body = DeploymentScheduleUpdate(
+        active=unset_if_none(active),
+        schedule=unset_if_none(schedule),
+        max_scheduled_runs=unset_if_none(max_scheduled_runs),
+        parameters=unset_if_none(parameters),
+        slug=unset_if_none(slug),
+    )
+    return Call("update_deployment_schedule", (deployment_id, schedule_id), body)
+
+
+def delete_deployment_schedule(deployment_id: UUID | str, schedule_id: UUID | str) -> Call[None]:
+    return Call("delete_deployment_schedule", (deployment_id, schedule_id))
+
+
+def get_scheduled_flow_runs_for_deployments(
+    deployment_ids: list[UUID],
+    scheduled_before: datetime | None = None,
+    limit: int | None = None,
+) -> Call[list[FlowRun]]:
+    body = ScheduledFlowRunsBody(
+        deployment_ids=deployment_ids, scheduled_before=scheduled_before, limit=limit
+    )
+    return Call("get_scheduled_flow_runs_for_deployments", body=body)
+
+
+def create_flow_run_from_deployment(
+    deployment_id: UUID | str,
+    *,
+    parameters: dict[str, Any] | None = None,
+    context: dict[str, Any] | None = None,
+    state: State | StateCreate | None = None,
+    name: str | None = None,
+    tags: Iterable[str] | None = None,
+    idempotency_key: str | None = None,
+    parent_task_run_id: UUID | None = None,
+    work_queue_name: str | None = None,
+    job_variables: dict[str, Any] | None = None,
+    labels: Labels | None = None,
+) -> Call[FlowRun]:
+    """A run of the deployment, scheduled for now unless `state` says otherwise."""
+    body = DeploymentFlowRunCreate(
+        parameters=parameters or {},
+        context=context or {},
+        state=_given(state),
+        name=name,
+        tags=list(tags or ()),
+        idempotency_key=idempotency_key,
+        parent_task_run_id=parent_task_run_id,
+        work_queue_name=work_queue_name,
+        job_variables=job_variables,
+        labels=dict(labels) if labels else None,
+    )
+    return Call("create_flow_run_from_deployment", (deployment_id,), body)
 
 
 # --- concurrency limits --------------------------------------------------------------------------
