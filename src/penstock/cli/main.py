@@ -15,6 +15,10 @@ ENTRIES = {
         "Limit how many task runs of a tag run at once.",
     ),
     "config": Entry("penstock.cli.config:config", "View and change settings of the profile."),
+    "deployment": Entry(
+        "penstock.cli.deployment:deployment",
+        "Look at deployments, run and pause them, keep their schedules.",
+    ),
     "flow": Entry("penstock.cli.flow:flow", "Look at flows."),
     "flow-run": Entry("penstock.cli.flow_run:flow_run", "Look at flow runs and control them."),
     "global-concurrency-limit": Entry(
