@@ -6,7 +6,7 @@ from uuid import UUID
 
 import click
 
-from penstock.cli.deployed import by_name
+from penstock.cli.deployed import by_name, every_deployment
 from penstock.cli.lazy import argument
 from penstock.cli.output import Failure, confirm, may_ask, output_option, print_json, print_table
 from penstock.cli.runs import api
