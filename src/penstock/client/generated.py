@@ -100,6 +100,28 @@ from penstock.schemas.task_runs import (
     TaskRunsPaginateBody,
     TaskRunUpdate,
 )
+from penstock.schemas.work import (
+    PollBody,
+    Worker,
+    WorkerFlowRun,
+    WorkerHeartbeat,
+    WorkersPage,
+    WorkPool,
+    WorkPoolConcurrencyStatus,
+    WorkPoolConcurrencyStatusBody,
+    WorkPoolCreate,
+    WorkPoolsCountBody,
+    WorkPoolsPage,
+    WorkPoolUpdate,
+    WorkQueue,
+    WorkQueueConcurrencyStatus,
+    WorkQueueConcurrencyStatusBody,
+    WorkQueueCreate,
+    WorkQueueRunsBody,
+    WorkQueuesPage,
+    WorkQueueStatusDetail,
+    WorkQueueUpdate,
+)
 
 
 class SyncMethods:
@@ -900,6 +922,114 @@ class SyncMethods:
     ) -> Any:
         """POST /deployments/{id}/schedule"""
         return self.call("schedule_deployment", id, body=body)
+
+    def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
+        """POST /work_pools/"""
+        return self.call("create_work_pool", body=body)
+
+    def count_work_pools(self, body: WorkPoolsCountBody | None = None) -> int:
+        """POST /work_pools/count"""
+        return self.call("count_work_pools", body=body)
+
+    def read_work_pools(self, body: WorkPoolsPage | None = None) -> WorkPool:
+        """POST /work_pools/filter"""
+        return self.call("read_work_pools", body=body)
+
+    def delete_work_pool(self, name: str) -> None:
+        """DELETE /work_pools/{name}"""
+        self.call("delete_work_pool", name)
+
+    def read_work_pool(self, name: str) -> WorkPool:
+        """GET /work_pools/{name}"""
+        return self.call("read_work_pool", name)
+
+    def update_work_pool(self, name: str, body: WorkPoolUpdate) -> None:
+        """PATCH /work_pools/{name}"""
+        self.call("update_work_pool", name, body=body)
+
+    def read_work_pool_concurrency_status(
+        self, name: str, body: WorkPoolConcurrencyStatusBody | None = None
+    ) -> WorkPoolConcurrencyStatus:
+        """POST /work_pools/{name}/concurrency_status"""
+        return self.call("read_work_pool_concurrency_status", name, body=body)
+
+    def get_scheduled_flow_runs(self, name: str, body: PollBody | None = None) -> WorkerFlowRun:
+        """POST /work_pools/{name}/get_scheduled_flow_runs"""
+        return self.call("get_scheduled_flow_runs", name, body=body)
+
+    def create_work_pool_queue(self, work_pool_name: str, body: WorkQueueCreate) -> WorkQueue:
+        """POST /work_pools/{work_pool_name}/queues"""
+        return self.call("create_work_pool_queue", work_pool_name, body=body)
+
+    def read_work_pool_queues(
+        self, work_pool_name: str, body: WorkQueuesPage | None = None
+    ) -> WorkQueue:
+        """POST /work_pools/{work_pool_name}/queues/filter"""
+        return self.call("read_work_pool_queues", work_pool_name, body=body)
+
+    def delete_work_pool_queue(self, work_pool_name: str, name: str) -> None:
+        """DELETE /work_pools/{work_pool_name}/queues/{name}"""
+        self.call("delete_work_pool_queue", work_pool_name, name)
+
+    def read_work_pool_queue(self, work_pool_name: str, name: str) -> WorkQueue:
+        """GET /work_pools/{work_pool_name}/queues/{name}"""
+        return self.call("read_work_pool_queue", work_pool_name, name)
+
+    def update_work_pool_queue(self, work_pool_name: str, name: str, body: WorkQueueUpdate) -> None:
+        """PATCH /work_pools/{work_pool_name}/queues/{name}"""
+        self.call("update_work_pool_queue", work_pool_name, name, body=body)
+
+    def read_workers(self, work_pool_name: str, body: WorkersPage | None = None) -> Worker:
+        """POST /work_pools/{work_pool_name}/workers/filter"""
+        return self.call("read_workers", work_pool_name, body=body)
+
+    def worker_heartbeat(self, work_pool_name: str, body: WorkerHeartbeat) -> None:
+        """POST /work_pools/{work_pool_name}/workers/heartbeat"""
+        self.call("worker_heartbeat", work_pool_name, body=body)
+
+    def delete_worker(self, work_pool_name: str, name: str) -> None:
+        """DELETE /work_pools/{work_pool_name}/workers/{name}"""
+        self.call("delete_worker", work_pool_name, name)
+
+    def create_work_queue(self, body: WorkQueueCreate) -> WorkQueue:
+        """POST /work_queues/"""
+        return self.call("create_work_queue", body=body)
+
+    def read_work_queues(self, body: WorkQueuesPage | None = None) -> WorkQueue:
+        """POST /work_queues/filter"""
+        return self.call("read_work_queues", body=body)
+
+    def read_work_queue_by_name(self, name: str) -> WorkQueue:
+        """GET /work_queues/name/{name}"""
+        return self.call("read_work_queue_by_name", name)
+
+    def delete_work_queue(self, id: UUID | str) -> None:
+        """DELETE /work_queues/{id}"""
+        self.call("delete_work_queue", id)
+
+    def read_work_queue(self, id: UUID | str) -> WorkQueue:
+        """GET /work_queues/{id}"""
+        return self.call("read_work_queue", id)
+
+    def update_work_queue(self, id: UUID | str, body: WorkQueueUpdate) -> None:
+        """PATCH /work_queues/{id}"""
+        self.call("update_work_queue", id, body=body)
+
+    def read_work_queue_concurrency_status(
+        self, id: UUID | str, body: WorkQueueConcurrencyStatusBody | None = None
+    ) -> WorkQueueConcurrencyStatus:
+        """POST /work_queues/{id}/concurrency_status"""
+        return self.call("read_work_queue_concurrency_status", id, body=body)
+
+    def read_work_queue_runs(
+        self, id: UUID | str, body: WorkQueueRunsBody | None = None
+    ) -> FlowRun:
+        """POST /work_queues/{id}/get_runs"""
+        return self.call("read_work_queue_runs", id, body=body)
+
+    def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+        """GET /work_queues/{id}/status"""
+        return self.call("read_work_queue_status", id)
 
 
 class AsyncMethods:
@@ -1722,3 +1852,115 @@ class AsyncMethods:
     ) -> Any:
         """POST /deployments/{id}/schedule"""
         return await self.call("schedule_deployment", id, body=body)
+
+    async def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
+        """POST /work_pools/"""
+        return await self.call("create_work_pool", body=body)
+
+    async def count_work_pools(self, body: WorkPoolsCountBody | None = None) -> int:
+        """POST /work_pools/count"""
+        return await self.call("count_work_pools", body=body)
+
+    async def read_work_pools(self, body: WorkPoolsPage | None = None) -> WorkPool:
+        """POST /work_pools/filter"""
+        return await self.call("read_work_pools", body=body)
+
+    async def delete_work_pool(self, name: str) -> None:
+        """DELETE /work_pools/{name}"""
+        await self.call("delete_work_pool", name)
+
+    async def read_work_pool(self, name: str) -> WorkPool:
+        """GET /work_pools/{name}"""
+        return await self.call("read_work_pool", name)
+
+    async def update_work_pool(self, name: str, body: WorkPoolUpdate) -> None:
+        """PATCH /work_pools/{name}"""
+        await self.call("update_work_pool", name, body=body)
+
+    async def read_work_pool_concurrency_status(
+        self, name: str, body: WorkPoolConcurrencyStatusBody | None = None
+    ) -> WorkPoolConcurrencyStatus:
+        """POST /work_pools/{name}/concurrency_status"""
+        return await self.call("read_work_pool_concurrency_status", name, body=body)
+
+    async def get_scheduled_flow_runs(
+        self, name: str, body: PollBody | None = None
+    ) -> WorkerFlowRun:
+        """POST /work_pools/{name}/get_scheduled_flow_runs"""
+        return await self.call("get_scheduled_flow_runs", name, body=body)
+
+    async def create_work_pool_queue(self, work_pool_name: str, body: WorkQueueCreate) -> WorkQueue:
+        """POST /work_pools/{work_pool_name}/queues"""
+        return await self.call("create_work_pool_queue", work_pool_name, body=body)
+
+    async def read_work_pool_queues(
+        self, work_pool_name: str, body: WorkQueuesPage | None = None
+    ) -> WorkQueue:
+        """POST /work_pools/{work_pool_name}/queues/filter"""
+        return await self.call("read_work_pool_queues", work_pool_name, body=body)
+
+    async def delete_work_pool_queue(self, work_pool_name: str, name: str) -> None:
+        """DELETE /work_pools/{work_pool_name}/queues/{name}"""
+        await self.call("delete_work_pool_queue", work_pool_name, name)
+
+    async def read_work_pool_queue(self, work_pool_name: str, name: str) -> WorkQueue:
+        """GET /work_pools/{work_pool_name}/queues/{name}"""
+        return await self.call("read_work_pool_queue", work_pool_name, name)
+
+    async def update_work_pool_queue(
+        self, work_pool_name: str, name: str, body: WorkQueueUpdate
+    ) -> None:
+        """PATCH /work_pools/{work_pool_name}/queues/{name}"""
+        await self.call("update_work_pool_queue", work_pool_name, name, body=body)
+
+    async def read_workers(self, work_pool_name: str, body: WorkersPage | None = None) -> Worker:
+        """POST /work_pools/{work_pool_name}/workers/filter"""
+        return await self.call("read_workers", work_pool_name, body=body)
+
+    async def worker_heartbeat(self, work_pool_name: str, body: WorkerHeartbeat) -> None:
+        """POST /work_pools/{work_pool_name}/workers/heartbeat"""
+        await self.call("worker_heartbeat", work_pool_name, body=body)
+
+    async def delete_worker(self, work_pool_name: str, name: str) -> None:
+        """DELETE /work_pools/{work_pool_name}/workers/{name}"""
+        await self.call("delete_worker", work_pool_name, name)
+
+    async def create_work_queue(self, body: WorkQueueCreate) -> WorkQueue:
+        """POST /work_queues/"""
+        return await self.call("create_work_queue", body=body)
+
+    async def read_work_queues(self, body: WorkQueuesPage | None = None) -> WorkQueue:
+        """POST /work_queues/filter"""
+        return await self.call("read_work_queues", body=body)
+
+    async def read_work_queue_by_name(self, name: str) -> WorkQueue:
+        """GET /work_queues/name/{name}"""
+        return await self.call("read_work_queue_by_name", name)
+
+    async def delete_work_queue(self, id: UUID | str) -> None:
+        """DELETE /work_queues/{id}"""
+        await self.call("delete_work_queue", id)
+
+    async def read_work_queue(self, id: UUID | str) -> WorkQueue:
+        """GET /work_queues/{id}"""
+        return await self.call("read_work_queue", id)
+
+    async def update_work_queue(self, id: UUID | str, body: WorkQueueUpdate) -> None:
+        """PATCH /work_queues/{id}"""
+        await self.call("update_work_queue", id, body=body)
+
+    async def read_work_queue_concurrency_status(
+        self, id: UUID | str, body: WorkQueueConcurrencyStatusBody | None = None
+    ) -> WorkQueueConcurrencyStatus:
+        """POST /work_queues/{id}/concurrency_status"""
+        return await self.call("read_work_queue_concurrency_status", id, body=body)
+
+    async def read_work_queue_runs(
+        self, id: UUID | str, body: WorkQueueRunsBody | None = None
+    ) -> FlowRun:
+        """POST /work_queues/{id}/get_runs"""
+        return await self.call("read_work_queue_runs", id, body=body)
+
+    async def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+        """GET /work_queues/{id}/status"""
+        return await self.call("read_work_queue_status", id)

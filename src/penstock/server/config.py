@@ -39,6 +39,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     timers_interval: float = 5.0
     cancellation: bool = True
     cancellation_interval: float = 20.0
+    foreman: bool = True
+    foreman_interval: float = 15.0
+    foreman_queue: float = 60.0
+    foreman_deployment: float = 60.0
     leases: bool = True
     leases_interval: float = 15.0
     event_retention: bool = True
@@ -72,6 +76,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
             timers_interval=services.pause_expirations.loop_seconds,
             cancellation=services.cancellation_cleanup.enabled,
             cancellation_interval=services.cancellation_cleanup.loop_seconds,
+            foreman=services.foreman.enabled,
+            foreman_interval=services.foreman.loop_seconds,
+            foreman_queue=_seconds(services.foreman.work_queue_last_polled_timeout_seconds),
+            foreman_deployment=_seconds(services.foreman.deployment_last_polled_timeout_seconds),
             leases=services.repossessor.enabled,
             leases_interval=services.repossessor.loop_seconds,
             event_retention=chosen is True or "events" in kinds,
@@ -141,6 +149,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 tag_slot_wait=server.tasks.tag_concurrency_slot_wait_seconds,
                 deployment_slot_wait=server.deployments.concurrency_slot_wait_seconds,
                 deployment_lease=server.concurrency.initial_deployment_lease_duration,
+                worker_interval=server.services.foreman.fallback_heartbeat_interval_seconds,
+                worker_heartbeats=server.services.foreman.inactivity_heartbeat_multiple,
+                polled_within=server.services.foreman.work_queue_last_polled_timeout_seconds,
                 graph_nodes=server.flow_run_graph.max_nodes,
                 graph_artifacts=server.flow_run_graph.max_artifacts,
             ),

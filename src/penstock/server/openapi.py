@@ -126,6 +126,10 @@ def _parameters(operation: Operation, schemas: dict[int, Any]) -> list[dict[str,
         }
         for query in operation.query
     ]
+    parameters += [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+        for name in operation.headers
+    ]
     if operation.versioned:
         parameters.append(_VERSION_HEADER)
     return parameters

@@ -9,13 +9,24 @@ from penstock.schemas.operations import (
     limits,
     logs,
     task_runs,
+    work,
 )
 from penstock.schemas.operations.operation import Operation, Query, table
 
 OPERATIONS: dict[str, Operation] = table(
     *(
         operation
-        for resource in (admin, flows, flow_runs, task_runs, logs, events, limits, deployments)
+        for resource in (
+            admin,
+            flows,
+            flow_runs,
+            task_runs,
+            logs,
+            events,
+            limits,
+            deployments,
+            work,
+        )
         for operation in resource.OPERATIONS.values()
     )
 )

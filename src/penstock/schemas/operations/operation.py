@@ -34,6 +34,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: str
     params: tuple[Any, ...] = ()
     query: tuple[Query, ...] = ()
+    headers: tuple[str, ...] = ()
+    """Optional headers, of text, that this operation reads."""
     body: Any = None
     body_required: bool = True
     response: Any = None

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.server.api.csrf import CsrfProtection
@@ -12,10 +12,13 @@ from penstock.server.config import ServerConfig
 from penstock.server.ops.context import ANONYMOUS, Actor
 from penstock.server.security.credentials import Credentials
 from penstock.server.security.origin import OriginRule
+from penstock.server.store.transaction import Dialect
 
 
 class StoreView(Protocol):
     """The part of the store that the edge calls."""
+
+    dialect: ClassVar[Dialect]
 
     async def read(self, op: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
 

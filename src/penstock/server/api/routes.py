@@ -7,7 +7,7 @@ an operation, stops the server from being built.
 
 from penstock.schemas.operations import OPERATIONS
 from penstock.server.api.adapter import Handler, Route, mechanical
-from penstock.server.api.http import admin, deployments, events, flow_runs, limits, logs
+from penstock.server.api.http import admin, deployments, events, flow_runs, limits, logs, work
 from penstock.server.api.router import Router
 from penstock.server.ops.catalogue import OPS
 
@@ -18,6 +18,7 @@ HANDLERS: dict[str, Handler] = {
     **deployments.HANDLERS,
     **limits.HANDLERS,
     **logs.HANDLERS,
+    **work.HANDLERS,
 }
 
 

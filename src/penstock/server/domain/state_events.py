@@ -26,6 +26,11 @@ class Subject(Struct, frozen=True, kw_only=True):
     flow_name: str
     deployment_id: str | None = None
     deployment_name: str | None = None
+    queue_id: str | None = None
+    queue_name: str | None = None
+    pool_id: str | None = None
+    pool_name: str | None = None
+    pool_type: str | None = None
     parent_id: str | None = None
     parent_name: str | None = None
     tags: frozenset[str] = frozenset()
@@ -51,7 +56,7 @@ def resource(subject: Subject, state: State) -> Resource:
 
 
 def related(subject: Subject) -> list[Resource]:
-    """Flow, deployment, parent task run, tags in order, creator; each only when there is one."""
+    """Flow, deployment, queue, pool, parent task run, tags in order, creator; if there."""
     entries = [_entry("flow", f"prefect.flow.{subject.flow_id}", subject.flow_name)]
     if subject.deployment_id is not None:
         entries.append(
@@ -61,6 +66,12 @@ def related(subject: Subject) -> list[Resource]:
                 subject.deployment_name,
             )
         )
+    if subject.queue_id is not None and subject.pool_id is not None:
+        entries.append(
+            _entry("work-queue", f"prefect.work-queue.{subject.queue_id}", subject.queue_name)
+        )
+        pool = _entry("work-pool", f"prefect.work-pool.{subject.pool_id}", subject.pool_name)
+        entries.append({**pool, "prefect.work-pool.type": subject.pool_type or ""})
     if subject.parent_id is not None:
         entries.append(
             _entry("task-run", f"prefect.task-run.{subject.parent_id}", subject.parent_name)

@@ -11,6 +11,7 @@ from typing import Any
 from penstock.schemas.operations import OPERATIONS
 from penstock.server.ops import (
     admin,
+    agent_queues,
     deployment_runs,
     deployment_schedules,
     deployments,
@@ -22,9 +23,13 @@ from penstock.server.ops import (
     graph,
     limits,
     logs,
+    polling,
     resume,
     tag_limits,
     task_runs,
+    work_pools,
+    work_queues,
+    workers,
 )
 
 _MODULES: tuple[ModuleType, ...] = (
@@ -43,6 +48,11 @@ _MODULES: tuple[ModuleType, ...] = (
     events,
     limits,
     tag_limits,
+    work_pools,
+    work_queues,
+    agent_queues,
+    workers,
+    polling,
 )
 
 

@@ -33,6 +33,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Seconds until a run asks again for the slot of its deployment."""
     deployment_lease: float = 300.0
     """Seconds a deployment's slot is held before its run must renew it."""
+    worker_interval: float = 30.0
+    """Seconds between the heartbeats of a worker that does not say."""
+    worker_heartbeats: int = 3
+    """After how many missing heartbeats a worker counts as offline."""
+    polled_within: float = 60.0
+    """Seconds within which a queue must have been polled to be ready."""
     graph_nodes: int = 10_000
     graph_artifacts: int = 10_000
 

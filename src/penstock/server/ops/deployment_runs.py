@@ -23,11 +23,11 @@ from penstock.server.ops.deployment_values import (
     check_job_variables,
     check_parameters_fit,
     hydrated,
-    queue_of_pool,
 )
 from penstock.server.ops.flow_runs import put_flow_run
 from penstock.server.ops.paging import page_limit
 from penstock.server.ops.planning import plan_deployment
+from penstock.server.ops.work_queues import queue_of_pool
 from penstock.server.store.transaction import Row, Tx
 
 BULK = 100
@@ -82,7 +82,7 @@ def create_flow_run_from_deployment(
         flow,
         run,
         deployment_version=deployment["version"],
-        work_queue_id=queue["work_queue_id"],
+        queue=queue,
     )
 
 

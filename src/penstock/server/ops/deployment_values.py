@@ -6,10 +6,11 @@ from msgspec import UNSET, Raw
 
 from penstock.base import json
 from penstock.schemas.deployments import DeploymentCreate, DeploymentUpdate
-from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
+from penstock.schemas.errors import ObjectConflict, Refusal, RequestInvalid
 from penstock.server.domain.hydration import HydrationError, Sources, hydrate, variable_names
 from penstock.server.domain.json_schema import SchemaInvalid, misfit
 from penstock.server.ops.context import Context
+from penstock.server.ops.work_queues import queue_of_pool
 from penstock.server.store.transaction import Row, Tx
 
 JOINED = ("queue_name", "work_pool_id", "work_pool_name", "work_pool_type")
@@ -115,13 +116,3 @@ def resolve_queue(
     found = queue_of_pool(tx, context, pool, queue)
     values = {"work_queue_id": found["work_queue_id"], "work_queue_name": found["queue_name"]}
     return values, {name: found[name] for name in (*JOINED, "base_job_template")}
-
-
-def queue_of_pool(tx: Tx, context: Context, pool: str, queue: str | None) -> Row:
-    """The pool's queue of that name, or its default queue; refuses an unknown one (404)."""
-    found = tx.one("deployment.queue", pool=pool, queue=queue)
-    if found is None:
-        raise ObjectMissing(f"work pool {pool!r} does not exist; create it first")
-    if found["work_queue_id"] is None:
-        raise ObjectMissing(f"work pool {pool!r} has no queue {queue!r}; create it first")
-    return found

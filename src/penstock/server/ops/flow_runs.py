@@ -17,9 +17,9 @@ from penstock.server.ops import views
 from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import as_related, delete_flow_run_row
-from penstock.server.ops.deployment_values import queue_of_pool
 from penstock.server.ops.flows import put_flow
 from penstock.server.ops.transition import apply_initial_state, set_flow_run_state
+from penstock.server.ops.work_queues import queue_of_pool
 from penstock.server.store.transaction import Row, Tx
 
 __all__ = [
@@ -165,16 +165,18 @@ def put_flow_run(
     body: FlowRunCreate,
     *,
     deployment_version: str | None = None,
-    work_queue_id: str | None = None,
+    queue: Row | None = None,
 ) -> Made[FlowRun]:
     """The run that `body` describes, made with its first state when it is not there.
 
-    `work_queue_id` is the queue to run it from where `body` names no work pool.
+    `queue`, a row with `work_queue_id` and the columns of its pool, is where to run it from when
+    `body` names no work pool. A queue that the pool named in `body` does not have is made.
     """
     work_queue_name = body.work_queue_name
     if body.work_pool_name is not None:
         queue = queue_of_pool(tx, context, body.work_pool_name, work_queue_name)
-        work_queue_id, work_queue_name = queue["work_queue_id"], queue["queue_name"]
+        work_queue_name = queue["queue_name"]
+    work_queue_id = queue["work_queue_id"] if queue is not None else None
     id = str(uuid7()) if body.id is UNSET else str(body.id)
     row = tx.one(
         "flow_run.insert",
@@ -203,15 +205,17 @@ def put_flow_run(
         return Made(views.flow_run(_made_before(tx, flow, id, body), tx.now), False)
     first = body.state or StateCreate(type=StateType.PENDING)
     state = apply_initial_state(tx, context, "flow_run", row, first)
-    return Made(views.flow_run(_row_after(row, body, state), tx.now), True)
+    return Made(views.flow_run(_row_after(row, body, state, queue), tx.now), True)
 
 
-def _row_after(row: Row, body: FlowRunCreate, state: State) -> Row:
+def _row_after(row: Row, body: FlowRunCreate, state: State, queue: Row | None) -> Row:
     """The run's row with its first state, worked out as the transition did, without reading it."""
     first = proposal_of(state.type, state.timestamp, name=state.name, details=state.state_details)
     run = Run(kind=RunKind.FLOW_RUN, id=UUID(row["id"]), policy=body.empirical_policy)
     after = advanced(Facts(run=run, state=None, now=state.timestamp, fresh_id=run.id), first)
     return row | {
+        "work_pool_id": queue["work_pool_id"] if queue is not None else None,
+        "work_pool_name": queue["work_pool_name"] if queue is not None else None,
         "state_id": state.id,
         "state_type": state.type,
         "state_name": state.name,

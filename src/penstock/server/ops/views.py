@@ -83,7 +83,10 @@ def flow(row: Row) -> Flow:
 
 
 def flow_run(row: Row, now: datetime) -> FlowRun:
-    """A flow run with its current state; `now` is the instant the estimates are made for."""
+    """A flow run; `now` is the instant the estimates are made for.
+
+    A row without the columns of the state is answered without it.
+    """
     return FlowRun(
         id=row["id"],
         created=row["created"],
@@ -105,7 +108,10 @@ def flow_run(row: Row, now: datetime) -> FlowRun:
         infrastructure_pid=row["infrastructure_pid"],
         infrastructure_document_id=row["infrastructure_document_id"],
         parent_task_run_id=row["parent_task_run_id"],
-        work_queue_id=row["work_queue_id"],
+        work_pool_id=row["work_pool_id"],
+        work_pool_name=row["work_pool_name"],
+        # A queue that is gone leaves its id behind in its runs, which may be very many.
+        work_queue_id=row["work_queue_id"] if row["work_pool_id"] is not None else None,
         work_queue_name=row["work_queue_name"],
         state_id=row["state_id"],
         state_type=row["state_type"],
@@ -118,7 +124,7 @@ def flow_run(row: Row, now: datetime) -> FlowRun:
         total_run_time=row["total_run_time"],
         estimated_run_time=estimated_run_time(row, now),
         estimated_start_time_delta=estimated_start_time_delta(row, now),
-        state=current_state(row),
+        state=current_state(row) if "state_message" in row else None,
     )
 
 

@@ -9,6 +9,7 @@ from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.services.cancellation import CancellationCleanup
+from penstock.server.services.foreman import Foreman
 from penstock.server.services.late_runs import LateRuns
 from penstock.server.services.leases import Leases
 from penstock.server.services.retention import EventRetention, OrphanCleanup, RunRetention
@@ -62,6 +63,13 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
         )
     if config.cancellation:
         yield CancellationCleanup(store, interval_seconds=config.cancellation_interval)
+    if config.foreman:
+        yield Foreman(
+            store,
+            interval_seconds=config.foreman_interval,
+            queue_seconds=config.foreman_queue,
+            deployment_seconds=config.foreman_deployment,
+        )
     if config.leases:
         yield Leases(store, interval_seconds=config.leases_interval)
     if config.event_retention:

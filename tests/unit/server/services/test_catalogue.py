@@ -18,6 +18,7 @@ ALL = {
     "event-retention": 5.0,
     "run-retention": 5.0,
     "orphan-cleanup": 5.0,
+    "foreman": 7.0,
 }
 
 
@@ -34,6 +35,7 @@ def test_each_loop_runs_at_its_interval() -> None:
         late_runs_interval=3.0,
         cancellation_interval=4.0,
         leases_interval=6.0,
+        foreman_interval=7.0,
         retention_interval=5.0,
         run_retention=True,
     )
@@ -47,6 +49,7 @@ def test_loops_can_be_left_out() -> None:
         late_runs=False,
         cancellation=False,
         leases=False,
+        foreman=False,
         event_retention=False,
     )
     assert set(intervals(loops)) == {"orphan-cleanup"}
@@ -60,6 +63,8 @@ def test_settings_choose_the_loops() -> None:
             "PENSTOCK_SERVER_SERVICES_LATE_RUNS_ENABLED": False,
             "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": 7,
             "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": 8,
+            "PENSTOCK_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": 9,
+            "PENSTOCK_SERVER_SERVICES_FOREMAN_WORK_QUEUE_LAST_POLLED_TIMEOUT_SECONDS": 11,
             "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED": "flow_runs",
             "PENSTOCK_SERVER_EVENTS_RETENTION_PERIOD": "60",
         }
@@ -68,6 +73,7 @@ def test_settings_choose_the_loops() -> None:
     assert (loops.late_runs, loops.timers, loops.cancellation_interval) == (False, True, 7.0)
     assert (loops.scheduler_max_runs, loops.scheduler_min_time) == (50, 60.0)
     assert (loops.leases, loops.leases_interval) == (True, 8.0)
+    assert (loops.foreman_interval, loops.foreman_queue) == (9.0, 11.0)
     assert (loops.event_retention, loops.run_retention, loops.event_period) == (False, True, 60.0)
     assert loops.event_overrides == {"prefect.flow-run.heartbeat": 604800.0}
 

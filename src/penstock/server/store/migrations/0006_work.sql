@@ -40,12 +40,17 @@ CREATE TABLE worker (
     last_heartbeat_time BIGINT,
     heartbeat_interval_seconds DOUBLE PRECISION,
     status TEXT NOT NULL DEFAULT 'OFFLINE',
+    expires BIGINT NOT NULL, -- without another heartbeat until then it counts as offline
     created BIGINT NOT NULL,
     updated BIGINT NOT NULL,
     UNIQUE (work_pool_id, name)
 );
 
-CREATE INDEX worker_by_status ON worker (status, last_heartbeat_time);
+CREATE INDEX worker_by_status ON worker (status, expires);
+
+-- Those nobody polled for long; the foreman reads from the old end.
+CREATE INDEX work_queue_by_poll ON work_queue (status, last_polled);
+CREATE INDEX deployment_by_poll ON deployment (status, last_polled);
 
 -- The poll for work: scheduled runs of a queue in order of their time.
 CREATE INDEX flow_run_by_queue ON flow_run (work_queue_id, state_type, next_scheduled_start_time);

@@ -5,5 +5,6 @@ The only place where SQL is put together in Python. Every fragment comes from a 
 """
 
 from penstock.server.store.selection.query import count, matching, select
+from penstock.server.store.selection.workers import select_workers
 
-__all__ = ["count", "matching", "select"]
+__all__ = ["count", "matching", "select", "select_workers"]

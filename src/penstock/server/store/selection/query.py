@@ -18,19 +18,43 @@ from penstock.server.store.selection.relations import conditions
 from penstock.server.store.transaction import Dialect
 
 _WITH_STATE = (
-    "SELECT {run}.*, state.message AS state_message, state.state_details AS state_state_details,"
-    " state.data AS state_data"
-    " FROM {run} LEFT JOIN {run}_state AS state ON state.id = {run}.state_id"
+    "SELECT task_run.*, state.message AS state_message,"
+    " state.state_details AS state_state_details, state.data AS state_data"
+    " FROM task_run LEFT JOIN task_run_state AS state ON state.id = task_run.state_id"
+)
+
+_WITH_WORK = (
+    "SELECT flow_run.*, state.message AS state_message,"
+    " state.state_details AS state_state_details, state.data AS state_data,"
+    " queue.work_pool_id, pool.name AS work_pool_name"
+    " FROM flow_run LEFT JOIN flow_run_state AS state ON state.id = flow_run.state_id"
+    " LEFT JOIN work_queue AS queue ON queue.id = flow_run.work_queue_id"
+    " LEFT JOIN work_pool AS pool ON pool.id = queue.work_pool_id"
+)
+
+# Slots in use are counted only where there is a limit on them.
+_POOL = (
+    "SELECT work_pool.*, CASE WHEN work_pool.concurrency_limit IS NOT NULL THEN ("
+    "SELECT count(*) FROM work_queue AS queue CROSS JOIN flow_run AS run"
+    " WHERE queue.work_pool_id = work_pool.id AND run.work_queue_id = queue.id"
+    " AND run.state_type IN ('PENDING', 'RUNNING')) END AS active_slots FROM work_pool"
+)
+_QUEUE = (
+    "SELECT work_queue.*, pool.name AS work_pool_name,"
+    " CASE WHEN work_queue.concurrency_limit IS NOT NULL THEN ("
+    "SELECT count(*) FROM flow_run AS run WHERE run.work_queue_id = work_queue.id"
+    " AND run.state_type IN ('PENDING', 'RUNNING')) END AS active_slots"
+    " FROM work_queue JOIN work_pool AS pool ON pool.id = work_queue.work_pool_id"
 )
 
 _SOURCES = {
     "flow": "SELECT flow.* FROM flow",
-    "flow_run": _WITH_STATE.format(run="flow_run"),
-    "task_run": _WITH_STATE.format(run="task_run"),
+    "flow_run": _WITH_WORK,
+    "task_run": _WITH_STATE,
     "log": "SELECT log.* FROM log",
     "deployment": "SELECT deployment.* FROM deployment",
-    "work_pool": "SELECT work_pool.* FROM work_pool",
-    "work_queue": "SELECT work_queue.* FROM work_queue",
+    "work_pool": _POOL,
+    "work_queue": _QUEUE,
 }
 
 _COLUMNS = {
@@ -42,6 +66,7 @@ _COLUMNS = {
     "NEXT_SCHEDULED_START_TIME": "next_scheduled_start_time",
     "END_TIME": "end_time",
     "TIMESTAMP": "timestamp",
+    "PRIORITY": "priority",
 }
 
 

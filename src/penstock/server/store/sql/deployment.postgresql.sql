@@ -36,9 +36,11 @@ FOR NO KEY UPDATE;
 
 -- name: deployment.scheduled_runs
 SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
-    s.data AS state_data
+    s.data AS state_data, q.work_pool_id, p.name AS work_pool_name
 FROM flow_run AS r
 LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+LEFT JOIN work_queue AS q ON q.id = r.work_queue_id
+LEFT JOIN work_pool AS p ON p.id = q.work_pool_id
 WHERE r.state_type = 'SCHEDULED'
     AND r.deployment_id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)))
     AND r.next_scheduled_start_time <= :before

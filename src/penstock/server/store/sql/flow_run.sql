@@ -15,16 +15,20 @@ RETURNING *;
 
 -- name: flow_run.get
 SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
-    s.data AS state_data
+    s.data AS state_data, q.work_pool_id, p.name AS work_pool_name
 FROM flow_run AS r
 LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+LEFT JOIN work_queue AS q ON q.id = r.work_queue_id
+LEFT JOIN work_pool AS p ON p.id = q.work_pool_id
 WHERE r.id = :id;
 
 -- name: flow_run.get_by_key
 SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,
-    s.data AS state_data
+    s.data AS state_data, q.work_pool_id, p.name AS work_pool_name
 FROM flow_run AS r
 LEFT JOIN flow_run_state AS s ON s.id = r.state_id
+LEFT JOIN work_queue AS q ON q.id = r.work_queue_id
+LEFT JOIN work_pool AS p ON p.id = q.work_pool_id
 WHERE r.flow_id = :flow_id AND r.idempotency_key = :idempotency_key;
 
 -- name: flow_run.lock

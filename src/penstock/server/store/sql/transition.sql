@@ -19,9 +19,13 @@ SELECT
     deployment.id AS found_deployment_id, deployment.name AS deployment_name,
     deployment.tags AS deployment_tags, deployment.concurrency_options,
     slots.id AS limit_id, slots.name AS limit_name, slots.slot_limit, slots.active_slots,
-    slots.slot_decay_per_second, slots.decayed
+    slots.slot_decay_per_second, slots.decayed,
+    queue.id AS queue_id, queue.name AS queue_name, pool.id AS pool_id, pool.name AS pool_name,
+    pool.type AS pool_type
 FROM flow_run AS run
 JOIN flow ON flow.id = run.flow_id
+LEFT JOIN work_queue AS queue ON queue.id = run.work_queue_id
+LEFT JOIN work_pool AS pool ON pool.id = queue.work_pool_id
 LEFT JOIN deployment ON deployment.id = run.deployment_id
 LEFT JOIN concurrency_limit AS slots
     ON slots.id = deployment.concurrency_limit_id AND slots.active

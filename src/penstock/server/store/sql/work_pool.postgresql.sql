@@ -1,0 +1,47 @@
+-- name: work_pool.lock
+SELECT * FROM work_pool WHERE name = :name FOR NO KEY UPDATE;
+
+-- name: work_pool.polled_queues
+SELECT p.id AS work_pool_id, p.is_paused AS pool_is_paused, q.id, q.name, q.status, q.last_polled
+FROM work_pool AS p
+LEFT JOIN work_queue AS q ON q.work_pool_id = p.id
+    AND (:names::text IS NULL
+        OR q.name = ANY(ARRAY(SELECT json_array_elements_text(:names::json))))
+WHERE p.name = :name;
+
+-- name: work_pool.due_runs
+-- Runs that a transition has locked are about to leave the queue; they are passed over.
+WITH pool AS (
+    SELECT p.id, p.name, CASE WHEN p.concurrency_limit IS NULL THEN :limit::bigint
+        ELSE least(:limit::bigint, greatest(0, p.concurrency_limit - (
+            SELECT count(*) FROM work_queue AS q JOIN flow_run AS r ON r.work_queue_id = q.id
+            WHERE q.work_pool_id = p.id AND r.state_type IN ('PENDING', 'RUNNING')
+        ))) END AS free
+    FROM work_pool AS p
+    WHERE p.id = :work_pool_id AND NOT p.is_paused
+),
+queue AS (
+    SELECT q.id, q.priority, q.work_pool_id, pool.name AS work_pool_name,
+        CASE WHEN q.concurrency_limit IS NULL THEN pool.free
+        ELSE least(pool.free, greatest(0, q.concurrency_limit - (
+            SELECT count(*) FROM flow_run AS r
+            WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
+        ))) END AS free
+    FROM pool JOIN work_queue AS q ON q.work_pool_id = pool.id
+    WHERE pool.free > 0 AND NOT q.is_paused
+        AND (:ids::text IS NULL
+            OR q.id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json))))
+)
+SELECT run.*, queue.work_pool_id, queue.work_pool_name
+FROM queue CROSS JOIN LATERAL (
+    SELECT c.* FROM flow_run AS c
+    WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
+        AND c.next_scheduled_start_time <= :before
+        AND c.next_scheduled_start_time >= :after
+        AND (c.empirical_policy::json ->> 'retry_type') IS DISTINCT FROM 'in_process'
+    ORDER BY c.next_scheduled_start_time, c.id
+    LIMIT queue.free
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS run
+ORDER BY queue.priority, run.next_scheduled_start_time, run.id
+LIMIT (SELECT free FROM pool);

@@ -1,0 +1,105 @@
+-- name: work_pool.insert
+-- Zero rows: the name is taken.
+INSERT INTO work_pool (
+    id, name, type, description, base_job_template, is_paused, concurrency_limit, status,
+    default_queue_id, storage_configuration, created, updated
+) VALUES (
+    :id, :name, :type, :description, :base_job_template, :is_paused, :concurrency_limit, :status,
+    :default_queue_id, :storage_configuration, :now, :now
+)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: work_pool.get_by_name
+-- Slots in use are counted only where there is a limit on them.
+SELECT p.*, CASE WHEN p.concurrency_limit IS NOT NULL THEN (
+    SELECT count(*) FROM work_queue AS q CROSS JOIN flow_run AS r
+    WHERE q.work_pool_id = p.id AND r.work_queue_id = q.id
+        AND r.state_type IN ('PENDING', 'RUNNING')
+) END AS active_slots
+FROM work_pool AS p
+WHERE p.name = :name;
+
+-- name: work_pool.lock
+-- The pool stays as it is, and keeps its queues, to the end of the transaction.
+SELECT * FROM work_pool WHERE name = :name;
+
+-- name: work_pool.update
+UPDATE work_pool
+SET description = :description, base_job_template = :base_job_template, is_paused = :is_paused,
+    concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration,
+    status = :status, updated = :now
+WHERE id = :id;
+
+-- name: work_pool.set_status
+UPDATE work_pool
+SET status = :status, last_status_event_id = :event_id, last_transitioned_status_at = :now
+WHERE id = :id;
+
+-- name: work_pool.delete
+DELETE FROM work_pool WHERE id = :id;
+
+-- name: work_pool.active_slots
+SELECT count(*) AS active_slots FROM work_queue AS q CROSS JOIN flow_run AS r
+WHERE q.work_pool_id = :id AND r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING');
+
+-- name: work_pool.polled_queues
+-- Of a pool, all queues or those with the names given; a name without a queue gives no row.
+SELECT p.id AS work_pool_id, p.is_paused AS pool_is_paused, q.id, q.name, q.status, q.last_polled
+FROM work_pool AS p
+LEFT JOIN work_queue AS q ON q.work_pool_id = p.id
+    AND (:names IS NULL OR q.name IN (SELECT value FROM json_each(:names)))
+WHERE p.name = :name;
+
+-- name: work_pool.due_runs
+-- What a worker may start now: of every queue the earliest runs, as many as it has free slots;
+-- of those, by the queues' priority and then by time, as many as the pool has free slots.
+WITH pool AS (
+    SELECT p.id, CASE WHEN p.concurrency_limit IS NULL THEN :limit ELSE MIN(:limit, MAX(0,
+        p.concurrency_limit - (
+            SELECT count(*) FROM work_queue AS q CROSS JOIN flow_run AS r
+            WHERE q.work_pool_id = p.id AND r.work_queue_id = q.id
+                AND r.state_type IN ('PENDING', 'RUNNING')
+        ))) END AS free
+    FROM work_pool AS p
+    WHERE p.id = :work_pool_id AND NOT p.is_paused
+),
+queue AS (
+    SELECT q.id, q.priority, pool.free AS pool_free,
+        CASE WHEN q.concurrency_limit IS NULL THEN pool.free ELSE MIN(pool.free,
+            q.concurrency_limit - (
+                SELECT count(*) FROM flow_run AS r
+                WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
+            )) END AS free
+    FROM pool CROSS JOIN work_queue AS q
+    WHERE q.work_pool_id = pool.id AND pool.free > 0 AND NOT q.is_paused
+        AND (:ids IS NULL OR q.id IN (SELECT value FROM json_each(:ids)))
+),
+candidate AS (
+    SELECT r.id, queue.priority, queue.free, queue.pool_free, row_number() OVER (
+        PARTITION BY queue.id ORDER BY r.next_scheduled_start_time, r.id
+    ) AS place
+    FROM queue CROSS JOIN flow_run AS r
+    WHERE queue.free > 0 AND r.id IN (
+        SELECT c.id FROM flow_run AS c
+        WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
+            AND c.next_scheduled_start_time <= :before
+            AND c.next_scheduled_start_time >= :after
+            AND json_extract(c.empirical_policy, '$.retry_type') IS NOT 'in_process'
+        ORDER BY c.next_scheduled_start_time, c.id
+        LIMIT :limit
+    )
+),
+chosen AS (
+    SELECT candidate.id, candidate.pool_free, row_number() OVER (
+        ORDER BY candidate.priority, r.next_scheduled_start_time, candidate.id
+    ) AS place
+    FROM candidate CROSS JOIN flow_run AS r
+    WHERE candidate.place <= candidate.free AND r.id = candidate.id
+)
+SELECT run.*, q.work_pool_id, p.name AS work_pool_name
+FROM chosen CROSS JOIN flow_run AS run
+CROSS JOIN work_queue AS q
+CROSS JOIN work_pool AS p
+WHERE chosen.place <= chosen.pool_free AND run.id = chosen.id AND q.id = run.work_queue_id
+    AND p.id = q.work_pool_id
+ORDER BY chosen.place;
