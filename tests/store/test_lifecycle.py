@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,15 +31,20 @@ def keys(tx: Tx) -> list[str]:
     return [row["key"] for row in tx.fetch("SELECT key FROM timer ORDER BY key", ())]
 
 
-def threads_of_stores() -> list[str]:
-    names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("penstock-")]
+def threads_of_stores(others: Collection[threading.Thread] = ()) -> list[str]:
+    """Names of our threads, without `others`: those that tests before this one left."""
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("penstock-") and thread not in others
+    ]
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = threading.enumerate()
     yield
-    assert threads_of_stores() == []
+    assert threads_of_stores(before) == []
 
 
 def test_a_second_start_changes_nothing(database_url: str) -> None:
