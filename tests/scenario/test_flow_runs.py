@@ -595,3 +595,23 @@ def test_a_future_follows_a_flow_run_elsewhere(api: EmbeddedApi) -> None:
     called: list[Any] = []
     future.add_done_callback(called.append)
     assert called == [future]
+
+
+def test_the_last_line_of_a_run_has_the_same_level_in_both_colours(
+    api: EmbeddedApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    @flow(name="ends-badly")
+    def plain() -> None:
+        raise ValueError("as planned")
+
+    @flow(name="ends-badly-too")
+    async def coroutine() -> None:
+        raise ValueError("as planned")
+
+    with caplog.at_level("INFO", "penstock.flow_runs"):
+        plain(return_state=True)
+        asyncio.run(coroutine(return_state=True))
+    last = [
+        record.levelname for record in caplog.records if record.msg.startswith("Finished in state")
+    ]
+    assert last == ["ERROR", "ERROR"]
