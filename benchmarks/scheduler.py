@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from penstock.base.clock import ManualClock, utc_now
@@ -139,7 +140,7 @@ def wait_until_healthy(port: int) -> None:
     raise SystemExit("the server did not start")
 
 
-def post(connection: HTTPConnection, path: str, body: object) -> dict:
+def post(connection: HTTPConnection, path: str, body: object) -> Any:
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     content = answer.read()

@@ -923,6 +923,10 @@ class SyncMethods:
         """POST /deployments/{id}/schedule"""
         return self.call("schedule_deployment", id, body=body)
 
+    def work_queue_check_for_deployment(self, id: UUID | str) -> WorkQueue:
+        """GET /deployments/{id}/work_queue_check"""
+        return self.call("work_queue_check_for_deployment", id)
+
     def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
         """POST /work_pools/"""
         return self.call("create_work_pool", body=body)
@@ -1852,6 +1856,10 @@ class AsyncMethods:
     ) -> Any:
         """POST /deployments/{id}/schedule"""
         return await self.call("schedule_deployment", id, body=body)
+
+    async def work_queue_check_for_deployment(self, id: UUID | str) -> WorkQueue:
+        """GET /deployments/{id}/work_queue_check"""
+        return await self.call("work_queue_check_for_deployment", id)
 
     async def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
         """POST /work_pools/"""

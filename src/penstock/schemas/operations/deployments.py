@@ -23,6 +23,7 @@ from penstock.schemas.deployments import (
 )
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.operations.operation import Operation, table
+from penstock.schemas.work import WorkQueue
 
 OPERATIONS = table(
     Operation(
@@ -207,6 +208,15 @@ OPERATIONS = table(
         ),
         body=DeploymentScheduleUpdate,
         status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="work_queue_check_for_deployment",
+        method="GET",
+        path="/deployments/{id}/work_queue_check",
+        params=(UUID,),
+        response=list[WorkQueue],
         errors=(404,),
         repeatable=True,
     ),

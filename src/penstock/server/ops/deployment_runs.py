@@ -14,6 +14,7 @@ from penstock.schemas.deployments import (
 from penstock.schemas.errors import ObjectMissing, Refusal, RequestInvalid
 from penstock.schemas.flow_runs import FlowRun, FlowRunCreate
 from penstock.schemas.states import StateCreate, StateDetails, StateType
+from penstock.schemas.work import WorkQueue
 from penstock.server.domain.schedules.planning import NEVER, Horizon
 from penstock.server.ops import views
 from penstock.server.ops.changes import Change, record
@@ -27,7 +28,8 @@ from penstock.server.ops.deployment_values import (
 from penstock.server.ops.flow_runs import put_flow_run
 from penstock.server.ops.paging import page_limit
 from penstock.server.ops.planning import plan_deployment
-from penstock.server.ops.work_queues import queue_of_pool
+from penstock.server.ops.work_queues import existing_queue, queue_of_pool
+from penstock.server.ops.work_records import queue_view
 from penstock.server.store.transaction import Row, Tx
 
 BULK = 100
@@ -180,6 +182,12 @@ def get_scheduled_flow_runs_for_deployments(
         limit=limit,
     )
     return [views.flow_run(row, tx.now) for row in rows]
+
+
+def work_queue_check_for_deployment(tx: Tx, context: Context, id: str) -> list[WorkQueue]:
+    """The queue that the deployment's runs are taken from; empty when there is none."""
+    queue = existing_deployment(tx, id)["work_queue_id"]
+    return [] if queue is None else [queue_view(existing_queue(tx, queue))]
 
 
 def unmarked_deployments(tx: Tx, ids: list[Any]) -> list[str]:
