@@ -9,6 +9,20 @@ from penstock.client import methods
 from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
 from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.blocks import (
+    BlockDocument,
+    BlockDocumentCreate,
+    BlockDocumentsFilterBody,
+    BlockDocumentsFilterPage,
+    BlockDocumentUpdate,
+    BlockSchema,
+    BlockSchemaCreate,
+    BlockSchemasFilterPage,
+    BlockType,
+    BlockTypeCreate,
+    BlockTypesFilterPage,
+    BlockTypeUpdate,
+)
 from penstock.schemas.deployments import (
     ConcurrencyOptions,
     Deployment,
@@ -1035,6 +1049,105 @@ class SyncMethods:
         """GET /work_queues/{id}/status"""
         return self.call("read_work_queue_status", id)
 
+    def read_available_block_capabilities(self) -> str:
+        """GET /block_capabilities/"""
+        return self.call("read_available_block_capabilities")
+
+    def create_block_document(self, body: BlockDocumentCreate) -> BlockDocument:
+        """POST /block_documents/"""
+        return self.call("create_block_document", body=body)
+
+    def count_block_documents(self, body: BlockDocumentsFilterBody | None = None) -> int:
+        """POST /block_documents/count"""
+        return self.call("count_block_documents", body=body)
+
+    def read_block_documents(self, body: BlockDocumentsFilterPage | None = None) -> BlockDocument:
+        """POST /block_documents/filter"""
+        return self.call("read_block_documents", body=body)
+
+    def delete_block_document(self, id: UUID | str) -> None:
+        """DELETE /block_documents/{id}"""
+        self.call("delete_block_document", id)
+
+    def read_block_document_by_id(
+        self, id: UUID | str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_documents/{id}"""
+        return self.call("read_block_document_by_id", id, include_secrets=include_secrets)
+
+    def update_block_document_data(self, id: UUID | str, body: BlockDocumentUpdate) -> None:
+        """PATCH /block_documents/{id}"""
+        self.call("update_block_document_data", id, body=body)
+
+    def create_block_schema(self, body: BlockSchemaCreate) -> BlockSchema:
+        """POST /block_schemas/"""
+        return self.call("create_block_schema", body=body)
+
+    def read_block_schema_by_checksum(
+        self, checksum: str, *, version: str | None = None
+    ) -> BlockSchema:
+        """GET /block_schemas/checksum/{checksum}"""
+        return self.call("read_block_schema_by_checksum", checksum, version=version)
+
+    def read_block_schemas(self, body: BlockSchemasFilterPage | None = None) -> BlockSchema:
+        """POST /block_schemas/filter"""
+        return self.call("read_block_schemas", body=body)
+
+    def delete_block_schema(self, id: UUID | str) -> None:
+        """DELETE /block_schemas/{id}"""
+        self.call("delete_block_schema", id)
+
+    def read_block_schema_by_id(self, id: UUID | str) -> BlockSchema:
+        """GET /block_schemas/{id}"""
+        return self.call("read_block_schema_by_id", id)
+
+    def create_block_type(self, body: BlockTypeCreate) -> BlockType:
+        """POST /block_types/"""
+        return self.call("create_block_type", body=body)
+
+    def read_block_types(self, body: BlockTypesFilterPage | None = None) -> BlockType:
+        """POST /block_types/filter"""
+        return self.call("read_block_types", body=body)
+
+    def install_system_block_types(self) -> Any:
+        """POST /block_types/install_system_block_types"""
+        return self.call("install_system_block_types")
+
+    def read_block_type_by_slug(self, slug: str) -> BlockType:
+        """GET /block_types/slug/{slug}"""
+        return self.call("read_block_type_by_slug", slug)
+
+    def read_block_documents_for_block_type(
+        self, slug: str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_types/slug/{slug}/block_documents"""
+        return self.call(
+            "read_block_documents_for_block_type", slug, include_secrets=include_secrets
+        )
+
+    def read_block_document_by_name_for_block_type(
+        self, slug: str, block_document_name: str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_types/slug/{slug}/block_documents/name/{block_document_name}"""
+        return self.call(
+            "read_block_document_by_name_for_block_type",
+            slug,
+            block_document_name,
+            include_secrets=include_secrets,
+        )
+
+    def delete_block_type(self, id: UUID | str) -> None:
+        """DELETE /block_types/{id}"""
+        self.call("delete_block_type", id)
+
+    def read_block_type_by_id(self, id: UUID | str) -> BlockType:
+        """GET /block_types/{id}"""
+        return self.call("read_block_type_by_id", id)
+
+    def update_block_type(self, id: UUID | str, body: BlockTypeUpdate) -> None:
+        """PATCH /block_types/{id}"""
+        self.call("update_block_type", id, body=body)
+
 
 class AsyncMethods:
     """One awaited method for everything the API offers."""
@@ -1972,3 +2085,104 @@ class AsyncMethods:
     async def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
         """GET /work_queues/{id}/status"""
         return await self.call("read_work_queue_status", id)
+
+    async def read_available_block_capabilities(self) -> str:
+        """GET /block_capabilities/"""
+        return await self.call("read_available_block_capabilities")
+
+    async def create_block_document(self, body: BlockDocumentCreate) -> BlockDocument:
+        """POST /block_documents/"""
+        return await self.call("create_block_document", body=body)
+
+    async def count_block_documents(self, body: BlockDocumentsFilterBody | None = None) -> int:
+        """POST /block_documents/count"""
+        return await self.call("count_block_documents", body=body)
+
+    async def read_block_documents(
+        self, body: BlockDocumentsFilterPage | None = None
+    ) -> BlockDocument:
+        """POST /block_documents/filter"""
+        return await self.call("read_block_documents", body=body)
+
+    async def delete_block_document(self, id: UUID | str) -> None:
+        """DELETE /block_documents/{id}"""
+        await self.call("delete_block_document", id)
+
+    async def read_block_document_by_id(
+        self, id: UUID | str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_documents/{id}"""
+        return await self.call("read_block_document_by_id", id, include_secrets=include_secrets)
+
+    async def update_block_document_data(self, id: UUID | str, body: BlockDocumentUpdate) -> None:
+        """PATCH /block_documents/{id}"""
+        await self.call("update_block_document_data", id, body=body)
+
+    async def create_block_schema(self, body: BlockSchemaCreate) -> BlockSchema:
+        """POST /block_schemas/"""
+        return await self.call("create_block_schema", body=body)
+
+    async def read_block_schema_by_checksum(
+        self, checksum: str, *, version: str | None = None
+    ) -> BlockSchema:
+        """GET /block_schemas/checksum/{checksum}"""
+        return await self.call("read_block_schema_by_checksum", checksum, version=version)
+
+    async def read_block_schemas(self, body: BlockSchemasFilterPage | None = None) -> BlockSchema:
+        """POST /block_schemas/filter"""
+        return await self.call("read_block_schemas", body=body)
+
+    async def delete_block_schema(self, id: UUID | str) -> None:
+        """DELETE /block_schemas/{id}"""
+        await self.call("delete_block_schema", id)
+
+    async def read_block_schema_by_id(self, id: UUID | str) -> BlockSchema:
+        """GET /block_schemas/{id}"""
+        return await self.call("read_block_schema_by_id", id)
+
+    async def create_block_type(self, body: BlockTypeCreate) -> BlockType:
+        """POST /block_types/"""
+        return await self.call("create_block_type", body=body)
+
+    async def read_block_types(self, body: BlockTypesFilterPage | None = None) -> BlockType:
+        """POST /block_types/filter"""
+        return await self.call("read_block_types", body=body)
+
+    async def install_system_block_types(self) -> Any:
+        """POST /block_types/install_system_block_types"""
+        return await self.call("install_system_block_types")
+
+    async def read_block_type_by_slug(self, slug: str) -> BlockType:
+        """GET /block_types/slug/{slug}"""
+        return await self.call("read_block_type_by_slug", slug)
+
+    async def read_block_documents_for_block_type(
+        self, slug: str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_types/slug/{slug}/block_documents"""
+        return await self.call(
+            "read_block_documents_for_block_type", slug, include_secrets=include_secrets
+        )
+
+    async def read_block_document_by_name_for_block_type(
+        self, slug: str, block_document_name: str, *, include_secrets: bool | None = None
+    ) -> BlockDocument:
+        """GET /block_types/slug/{slug}/block_documents/name/{block_document_name}"""
+        return await self.call(
+            "read_block_document_by_name_for_block_type",
+            slug,
+            block_document_name,
+            include_secrets=include_secrets,
+        )
+
+    async def delete_block_type(self, id: UUID | str) -> None:
+        """DELETE /block_types/{id}"""
+        await self.call("delete_block_type", id)
+
+    async def read_block_type_by_id(self, id: UUID | str) -> BlockType:
+        """GET /block_types/{id}"""
+        return await self.call("read_block_type_by_id", id)
+
+    async def update_block_type(self, id: UUID | str, body: BlockTypeUpdate) -> None:
+        """PATCH /block_types/{id}"""
+        await self.call("update_block_type", id, body=body)

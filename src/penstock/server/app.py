@@ -18,6 +18,7 @@ from penstock.server.api.routes import build_routes
 from penstock.server.api.ws.endpoints import Sockets
 from penstock.server.bus import open_bus
 from penstock.server.config import ServerConfig
+from penstock.server.ops import bundled_blocks
 from penstock.server.services.catalogue import services_of
 from penstock.server.services.supervisor import Supervisor
 from penstock.server.store import open_store
@@ -57,6 +58,8 @@ class App:
             try:
                 await asyncio.to_thread(self.store.start)
                 self.edge.fingerprint_key = await self.store.read(_fingerprint_key)
+                if not await self.store.read(bundled_blocks.is_installed):
+                    await self.store.write(bundled_blocks.install)
                 await self.bus.start()
                 await self.supervisor.start()
             except BaseException as error:

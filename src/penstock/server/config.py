@@ -1,5 +1,6 @@
 """What a server is started with; every value is resolved before the server sees it."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from penstock.server.ops.context import Limits
+from penstock.server.security.sealing import keys_of
 from penstock.settings.table import SETTINGS
 
 
@@ -101,6 +103,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     home: Path | None = None
     base_path: str = "/api"
     auth_string: str | None = None
+    encryption_keys: tuple[bytes, ...] = ()
+    """Keys of block documents; without any, one is made and kept in the database."""
     csrf_enabled: bool = False
     csrf_expiration: float = 3600.0
     limits: Limits = Limits()
@@ -139,6 +143,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             home=Path(settings.home).expanduser(),
             base_path=_base_path(api.base_path),
             auth_string=_revealed(api.auth_string),
+            encryption_keys=_encryption_keys(os.environ),
             csrf_enabled=api.csrf_protection_enabled,
             csrf_expiration=_seconds(api.csrf_token_expiration),
             limits=Limits(
@@ -176,6 +181,15 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             websocket_ping_interval=api.websocket_ping_interval,
             websocket_ping_timeout=api.websocket_ping_timeout,
         )
+
+
+def _encryption_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    """The keys that the environment gives; never shown with the settings."""
+    for prefix in ("PENSTOCK", "PREFECT"):
+        text = environ.get(f"{prefix}_API_ENCRYPTION_KEY")
+        if text:
+            return keys_of(text)
+    return ()
 
 
 def _revealed(secret: Any) -> str | None:

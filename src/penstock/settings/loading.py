@@ -37,7 +37,12 @@ from penstock.settings.sources import (
 )
 from penstock.settings.table import SETTINGS, find
 
-_OTHER_VARIABLES = ("PROFILE", "SERVER_ENCRYPTION_KEY", "FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR")
+_OTHER_VARIABLES = (
+    "PROFILE",
+    "API_ENCRYPTION_KEY",
+    "SERVER_ENCRYPTION_KEY",
+    "FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
+)
 """Variables, without prefix, that are read elsewhere and are no settings."""
 _OTHER_FAMILIES = ("_", "TEST_", "LOGGING_", "INTEGRATIONS_", "KUBERNETES_", "DOCKER_")
 """How families of them begin: what processes hand to children, logging keys, integrations."""

@@ -2,6 +2,7 @@
 
 from penstock.schemas.operations import (
     admin,
+    blocks,
     deployments,
     events,
     flow_runs,
@@ -26,6 +27,7 @@ OPERATIONS: dict[str, Operation] = table(
             limits,
             deployments,
             work,
+            blocks,
         )
         for operation in resource.OPERATIONS.values()
     )

@@ -351,6 +351,7 @@ class Adapter:
             ),
             claims=_claims(headers),
             fingerprint_key=self._edge.fingerprint_key,
+            encryption_keys=self._edge.config.encryption_keys,
             base_url=self._base_url(scope, headers),
         )
 

@@ -5,6 +5,8 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from msgspec import structs
+
 from penstock.base import json
 from penstock.base.ids import uuid7
 from penstock.schemas.admin import (
@@ -12,11 +14,14 @@ from penstock.schemas.admin import (
     ServerDefaultResultStorage,
     ServerDefaultResultStorageUpdate,
 )
-from penstock.schemas.errors import ObjectMissing
+from penstock.schemas.errors import RequestInvalid
+from penstock.server.ops.block_rows import existing_document
+from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context
 from penstock.server.store.transaction import Tx
 
 _RESULT_STORAGE = "default_result_storage"
+_WRITING = "write-path"
 
 
 def read_server_default_result_storage(tx: Tx, context: Context) -> ServerDefaultResultStorage:
@@ -30,16 +35,41 @@ def read_server_default_result_storage(tx: Tx, context: Context) -> ServerDefaul
 def update_server_default_result_storage(
     tx: Tx, context: Context, *, body: ServerDefaultResultStorageUpdate
 ) -> ServerDefaultResultStorage:
-    """Refuses (404) a block document that does not exist."""
-    # The schema has no block documents yet, so every id is the id of one that does not exist.
-    raise ObjectMissing(
-        f"block document {body.default_result_storage_block_id} does not exist; "
-        "save the storage block first"
-    )
+    """Refuses a block document that does not exist (404) or cannot be written to (422)."""
+    id = str(body.default_result_storage_block_id)
+    tx.one("block_document.lock", id=id)
+    document = existing_document(tx, id)
+    if _WRITING not in json.decode(document["schema_capabilities"]):
+        raise RequestInvalid(
+            f"block document {document['type_slug']}/{document['name']} cannot keep results: its "
+            f"type does not have the capability {_WRITING!r}; choose a storage block"
+        )
+    before = read_server_default_result_storage(tx, context)
+    after = ServerDefaultResultStorage(default_result_storage_block_id=id)  # type: ignore[arg-type]
+    tx.run("configuration.put", key=_RESULT_STORAGE, value=json.text(after), now=tx.now)
+    record(tx, context, _storage_change(before, after))
+    return after
 
 
 def clear_server_default_result_storage(tx: Tx, context: Context) -> None:
+    before = read_server_default_result_storage(tx, context)
     tx.run("configuration.delete", key=_RESULT_STORAGE)
+    record(tx, context, _storage_change(before, ServerDefaultResultStorage()))
+
+
+def _storage_change(
+    before: ServerDefaultResultStorage, after: ServerDefaultResultStorage
+) -> Change:
+    return Change(
+        kind="configuration",
+        action="updated",
+        event="penstock.configuration.updated",
+        id=_RESULT_STORAGE,
+        name=_RESULT_STORAGE,
+        before=structs.asdict(before),
+        after=structs.asdict(after),
+        payload=structs.asdict(after),
+    )
 
 
 def create_csrf_token(

@@ -12,6 +12,9 @@ from penstock.schemas.operations import OPERATIONS
 from penstock.server.ops import (
     admin,
     agent_queues,
+    block_documents,
+    block_schemas,
+    block_types,
     deployment_runs,
     deployment_schedules,
     deployments,
@@ -53,6 +56,9 @@ _MODULES: tuple[ModuleType, ...] = (
     agent_queues,
     workers,
     polling,
+    block_types,
+    block_schemas,
+    block_documents,
 )
 
 

@@ -47,10 +47,12 @@ class Change(Struct, frozen=True, kw_only=True):
     follows: UUID | None = None
     caused_by: str | None = None
     secret: tuple[str, ...] = ()
+    silent: bool = False
+    """Only the audit row: of objects about which the contract emits nothing."""
 
 
 def record(tx: Tx, context: Context, change: Change) -> UUID | None:
-    """Write the event and the audit row of a change; the event's id, None for no change.
+    """Write the event and the audit row of a change; their id, None for no change.
 
     Costs two statements. Call it after the change itself was written.
     """
@@ -60,22 +62,8 @@ def record(tx: Tx, context: Context, change: Change) -> UUID | None:
     if before is not None and after is not None and not changed:
         return None
     id = change.event_id or uuid7()
-    members = _members(context, change, changed)
-    emit(
-        tx,
-        event=change.event or f"prefect.{change.kind}.{change.action}",
-        resource={
-            RESOURCE_ID: f"prefect.{change.kind}.{change.id}",
-            RESOURCE_NAME: change.name,
-            **change.labels,
-        },
-        related=[*change.related, *_involved(context)],
-        payload=change.payload,
-        id=id,
-        occurred=change.occurred,
-        follows=change.follows,
-        members=members,
-    )
+    if not change.silent:
+        _emit(tx, context, change, id, changed)
     request = context.request
     tx.run(
         "audit.insert",
@@ -100,6 +88,26 @@ def record(tx: Tx, context: Context, change: Change) -> UUID | None:
         claims=dict(context.claims) or None,
     )
     return id
+
+
+def _emit(
+    tx: Tx, context: Context, change: Change, id: UUID, changed: list[dict[str, Any]]
+) -> None:
+    emit(
+        tx,
+        event=change.event or f"prefect.{change.kind}.{change.action}",
+        resource={
+            RESOURCE_ID: f"prefect.{change.kind}.{change.id}",
+            RESOURCE_NAME: change.name,
+            **change.labels,
+        },
+        related=[*change.related, *_involved(context)],
+        payload=change.payload,
+        id=id,
+        occurred=change.occurred,
+        follows=change.follows,
+        members=_members(context, change, changed),
+    )
 
 
 def _snapshot(

@@ -83,6 +83,8 @@ class Context(Struct, frozen=True, kw_only=True):
     """Kind and id of whom the caller says it works for: recorded, not trusted."""
     fingerprint_key: bytes = b""
     """Key of the fingerprints that stand for secrets in audit rows; one per installation."""
+    encryption_keys: tuple[bytes, ...] = ()
+    """Configured keys of block documents, the one that seals first; without, the database's own."""
     base_url: str = ""
     """Absolute URL of the API as the caller sees it, for links in answers."""
 

@@ -48,8 +48,12 @@ CREATE TABLE block_document (
 
 CREATE TABLE block_document_reference (
     parent_block_document_id TEXT NOT NULL REFERENCES block_document (id) ON DELETE CASCADE,
-    reference_block_document_id TEXT NOT NULL REFERENCES block_document (id) ON DELETE CASCADE,
+    reference_block_document_id TEXT NOT NULL REFERENCES block_document (id),
     name TEXT NOT NULL,
     PRIMARY KEY (parent_block_document_id, reference_block_document_id, name),
     CHECK (parent_block_document_id <> reference_block_document_id)
 );
+
+CREATE INDEX block_document_reference_to ON block_document_reference (reference_block_document_id);
+CREATE INDEX block_document_by_schema ON block_document (block_schema_id);
+CREATE INDEX block_schema_reference_to ON block_schema_reference (reference_block_schema_id);

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from penstock.server.store.selection.blocks import WITH_SCHEMA_AND_TYPE, WITH_TYPE
 from penstock.server.store.selection.conditions import Part
 from penstock.server.store.selection.feed import (
     count_events,
@@ -55,12 +56,16 @@ _SOURCES = {
     "deployment": "SELECT deployment.* FROM deployment",
     "work_pool": _POOL,
     "work_queue": _QUEUE,
+    "block_type": "SELECT block_type.* FROM block_type",
+    "block_schema": WITH_TYPE,
+    "block_document": WITH_SCHEMA_AND_TYPE,
 }
 
 _COLUMNS = {
     "CREATED": "created",
     "UPDATED": "updated",
     "NAME": "name",
+    "BLOCK_TYPE_AND_NAME": "name",
     "ID": "id",
     "EXPECTED_START_TIME": "expected_start_time",
     "NEXT_SCHEDULED_START_TIME": "next_scheduled_start_time",
@@ -140,11 +145,19 @@ def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
         column = f"coalesce({entity}.start_time, {entity}.expected_start_time)"
     else:
         column = f"{entity}.{_COLUMNS[name]}"
-    if name == "NAME" and dialect == "postgresql":
-        column += ' COLLATE "C"'
+    if name == "NAME":
+        column = _by_text(column, dialect)
+    if name == "BLOCK_TYPE_AND_NAME":
+        first, column = (_by_text(place, dialect) for place in ("block_type.name", column))
+        return f"{first} {direction}, {column} {direction}, {entity}.id {direction}"
     nulls = ""
     if name == "NEXT_SCHEDULED_START_TIME":
         nulls = " NULLS LAST"
     elif dialect == "postgresql" and name in ("START_TIME", "END_TIME", "EXPECTED_START_TIME"):
         nulls = " NULLS FIRST" if direction == "ASC" else " NULLS LAST"
     return f"{column} {direction}{nulls}, {entity}.id {direction}"
+
+
+def _by_text(column: str, dialect: Dialect) -> str:
+    """A text column in the order of its code points, which is SQLite's."""
+    return f'{column} COLLATE "C"' if dialect == "postgresql" else column

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from penstock.server.store.selection.blocks import BLOCK_DOCUMENT, BLOCK_SCHEMA, BLOCK_TYPE
 from penstock.server.store.selection.conditions import TRUE, Part, Table, compiled, joined
 from penstock.server.store.selection.deployments import DEPLOYMENT, WORK_POOL, WORK_QUEUE
 from penstock.server.store.selection.runs import FLOW, FLOW_RUN, LOG, TASK_RUN
@@ -19,6 +20,9 @@ TABLES: dict[str, Table] = {
     "deployment": DEPLOYMENT,
     "work_pool": WORK_POOL,
     "work_queue": WORK_QUEUE,
+    "block_type": BLOCK_TYPE,
+    "block_schema": BLOCK_SCHEMA,
+    "block_document": BLOCK_DOCUMENT,
 }
 
 
@@ -79,6 +83,19 @@ def _of_work_queue(filters: Filters, dialect: Dialect) -> Iterable[Part]:
         )
 
 
+def _of_block_type(filters: Filters, dialect: Dialect) -> Iterable[Part]:
+    if "block_schema" in filters:
+        own = _own("block_schema", filters, dialect)
+        yield _exists("block_schema", "block_schema.block_type_id = block_type.id", [own])
+
+
+def _of_block_document(filters: Filters, dialect: Dialect) -> Iterable[Part]:
+    for other in ("block_schema", "block_type"):
+        if other in filters:
+            link = f"{other}.id = block_document.{other}_id"
+            yield _exists(other, link, [_own(other, filters, dialect)])
+
+
 def _belongings(filters: Filters, dialect: Dialect) -> Iterable[Part]:
     """What a flow run belongs to: its flow, its deployment, its queue and pool."""
     if "flow" in filters:
@@ -113,4 +130,6 @@ _OTHERS: dict[str, Callable[[Filters, Dialect], Iterable[Part]]] = {
     "task_run": _of_task_run,
     "deployment": _of_deployment,
     "work_queue": _of_work_queue,
+    "block_type": _of_block_type,
+    "block_document": _of_block_document,
 }

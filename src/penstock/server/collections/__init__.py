@@ -1,0 +1,1 @@
+"""Data that the server brings along, as JSON files."""
