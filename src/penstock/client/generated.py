@@ -9,6 +9,14 @@ from penstock.client import methods
 from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
 from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.automations import (
+    Automation,
+    AutomationCreate,
+    AutomationFilter,
+    AutomationPartialUpdate,
+    AutomationSort,
+    AutomationUpdate,
+)
 from penstock.schemas.blocks import (
     BlockDocument,
     BlockDocumentCreate,
@@ -114,6 +122,7 @@ from penstock.schemas.task_runs import (
     TaskRunsPaginateBody,
     TaskRunUpdate,
 )
+from penstock.schemas.task_workers import TaskWorker, TaskWorkersFilterBody
 from penstock.schemas.work import (
     PollBody,
     Worker,
@@ -717,6 +726,55 @@ class SyncMethods:
             methods.decrement_v1_concurrency_slots(names, task_run_id, occupancy_seconds)
         )
 
+    def create_automation(self, automation: AutomationCreate) -> UUID:
+        """The id of the new automation."""
+        return self._run(methods.create_automation(automation))
+
+    def update_automation(self, automation_id: UUID | str, automation: AutomationUpdate) -> None:
+        """Replace everything but the owner."""
+        self._run(methods.update_automation(automation_id, automation))
+
+    def read_automations(
+        self,
+        *,
+        automations: AutomationFilter | None = None,
+        sort: AutomationSort | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Automation]:
+        return self._run(
+            methods.read_automations(automations=automations, sort=sort, limit=limit, offset=offset)
+        )
+
+    def read_automations_by_name(self, name: str) -> list[Automation]:
+        """Names may be shared: the automation that was changed last comes first."""
+        return self._run(methods.read_automations_by_name(name))
+
+    def read_automation(self, automation_id: UUID | str) -> Automation | None:
+        """None for an unknown id."""
+        return self._run(methods.read_automation(automation_id))
+
+    def find_automation(self, id_or_name: str | UUID) -> Automation | None:
+        """The automation of that id, else the one of that name that was changed last."""
+        return self._run(methods.find_automation(id_or_name))
+
+    def pause_automation(self, automation_id: UUID | str) -> None:
+        self._run(methods.pause_automation(automation_id))
+
+    def resume_automation(self, automation_id: UUID | str) -> None:
+        self._run(methods.resume_automation(automation_id))
+
+    def delete_automation(self, automation_id: UUID | str) -> None:
+        """An unknown id is no error."""
+        self._run(methods.delete_automation(automation_id))
+
+    def read_resource_related_automations(self, resource_id: str) -> list[Automation]:
+        """Automations that the resource owns, and those that run the deployment it is."""
+        return self._run(methods.read_resource_related_automations(resource_id))
+
+    def delete_resource_owned_automations(self, resource_id: str) -> None:
+        self._run(methods.delete_resource_owned_automations(resource_id))
+
     def read_settings(self) -> str | Any:
         """GET /admin/settings"""
         return self.call("read_settings")
@@ -1147,6 +1205,34 @@ class SyncMethods:
     def update_block_type(self, id: UUID | str, body: BlockTypeUpdate) -> None:
         """PATCH /block_types/{id}"""
         self.call("update_block_type", id, body=body)
+
+    def count_automations(self) -> int:
+        """POST /automations/count"""
+        return self.call("count_automations")
+
+    def delete_automations_owned_by_resource(self, resource_id: str) -> Any:
+        """DELETE /automations/owned-by/{resource_id}"""
+        return self.call("delete_automations_owned_by_resource", resource_id)
+
+    def read_automations_related_to_resource(self, resource_id: str) -> Automation:
+        """GET /automations/related-to/{resource_id}"""
+        return self.call("read_automations_related_to_resource", resource_id)
+
+    def validate_automation_template(self, body: str | None = None) -> None:
+        """POST /automations/templates/validate"""
+        self.call("validate_automation_template", body=body)
+
+    def patch_automation(self, id: UUID | str, body: AutomationPartialUpdate) -> None:
+        """PATCH /automations/{id}"""
+        self.call("patch_automation", id, body=body)
+
+    def validate_template(self, body: str | None = None) -> None:
+        """POST /templates/validate"""
+        self.call("validate_template", body=body)
+
+    def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> TaskWorker:
+        """POST /task_workers/filter"""
+        return self.call("read_task_workers", body=body)
 
 
 class AsyncMethods:
@@ -1736,6 +1822,57 @@ class AsyncMethods:
             methods.decrement_v1_concurrency_slots(names, task_run_id, occupancy_seconds)
         )
 
+    async def create_automation(self, automation: AutomationCreate) -> UUID:
+        """The id of the new automation."""
+        return await self._run(methods.create_automation(automation))
+
+    async def update_automation(
+        self, automation_id: UUID | str, automation: AutomationUpdate
+    ) -> None:
+        """Replace everything but the owner."""
+        await self._run(methods.update_automation(automation_id, automation))
+
+    async def read_automations(
+        self,
+        *,
+        automations: AutomationFilter | None = None,
+        sort: AutomationSort | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Automation]:
+        return await self._run(
+            methods.read_automations(automations=automations, sort=sort, limit=limit, offset=offset)
+        )
+
+    async def read_automations_by_name(self, name: str) -> list[Automation]:
+        """Names may be shared: the automation that was changed last comes first."""
+        return await self._run(methods.read_automations_by_name(name))
+
+    async def read_automation(self, automation_id: UUID | str) -> Automation | None:
+        """None for an unknown id."""
+        return await self._run(methods.read_automation(automation_id))
+
+    async def find_automation(self, id_or_name: str | UUID) -> Automation | None:
+        """The automation of that id, else the one of that name that was changed last."""
+        return await self._run(methods.find_automation(id_or_name))
+
+    async def pause_automation(self, automation_id: UUID | str) -> None:
+        await self._run(methods.pause_automation(automation_id))
+
+    async def resume_automation(self, automation_id: UUID | str) -> None:
+        await self._run(methods.resume_automation(automation_id))
+
+    async def delete_automation(self, automation_id: UUID | str) -> None:
+        """An unknown id is no error."""
+        await self._run(methods.delete_automation(automation_id))
+
+    async def read_resource_related_automations(self, resource_id: str) -> list[Automation]:
+        """Automations that the resource owns, and those that run the deployment it is."""
+        return await self._run(methods.read_resource_related_automations(resource_id))
+
+    async def delete_resource_owned_automations(self, resource_id: str) -> None:
+        await self._run(methods.delete_resource_owned_automations(resource_id))
+
     async def read_settings(self) -> str | Any:
         """GET /admin/settings"""
         return await self.call("read_settings")
@@ -2186,3 +2323,31 @@ class AsyncMethods:
     async def update_block_type(self, id: UUID | str, body: BlockTypeUpdate) -> None:
         """PATCH /block_types/{id}"""
         await self.call("update_block_type", id, body=body)
+
+    async def count_automations(self) -> int:
+        """POST /automations/count"""
+        return await self.call("count_automations")
+
+    async def delete_automations_owned_by_resource(self, resource_id: str) -> Any:
+        """DELETE /automations/owned-by/{resource_id}"""
+        return await self.call("delete_automations_owned_by_resource", resource_id)
+
+    async def read_automations_related_to_resource(self, resource_id: str) -> Automation:
+        """GET /automations/related-to/{resource_id}"""
+        return await self.call("read_automations_related_to_resource", resource_id)
+
+    async def validate_automation_template(self, body: str | None = None) -> None:
+        """POST /automations/templates/validate"""
+        await self.call("validate_automation_template", body=body)
+
+    async def patch_automation(self, id: UUID | str, body: AutomationPartialUpdate) -> None:
+        """PATCH /automations/{id}"""
+        await self.call("patch_automation", id, body=body)
+
+    async def validate_template(self, body: str | None = None) -> None:
+        """POST /templates/validate"""
+        await self.call("validate_template", body=body)
+
+    async def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> TaskWorker:
+        """POST /task_workers/filter"""
+        return await self.call("read_task_workers", body=body)

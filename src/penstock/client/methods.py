@@ -15,6 +15,15 @@ from msgspec import UNSET
 from penstock.base.ids import uuid7
 from penstock.client.calls import Call, Steps, as_uuid, unset_if_none
 from penstock.schemas.admin import ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
+from penstock.schemas.automations import (
+    Automation,
+    AutomationCreate,
+    AutomationFilter,
+    AutomationPartialUpdate,
+    AutomationsFilterPage,
+    AutomationSort,
+    AutomationUpdate,
+)
 from penstock.schemas.deployments import (
     ConcurrencyOptions,
     Deployment,
@@ -32,6 +41,7 @@ from penstock.schemas.deployments import (
 from penstock.schemas.errors import ObjectNotFound
 from penstock.schemas.events import Event, EventFilter, EventPage, EventsFilterBody
 from penstock.schemas.filters import (
+    AnyTextFilter,
     DeploymentFilter,
     FlowFilter,
     FlowRunFilter,
@@ -818,3 +828,89 @@ def decrement_v1_concurrency_slots(
         names=names, task_run_id=task_run_id, occupancy_seconds=occupancy_seconds
     )
     return Call("decrement_concurrency_limits_v1", body=body)
+
+
+# --- automations ---------------------------------------------------------------------------------
+
+
+def create_automation(automation: AutomationCreate) -> Steps[UUID]:
+    """The id of the new automation."""
+    made: Automation = yield Call("create_automation", body=automation)
+    return made.id
+
+
+def update_automation(automation_id: UUID | str, automation: AutomationUpdate) -> Call[None]:
+    """Replace everything but the owner."""
+    return Call("update_automation", (automation_id,), automation)
+
+
+def read_automations(
+    *,
+    automations: AutomationFilter | None = None,
+    sort: AutomationSort | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Call[list[Automation]]:
+    body = AutomationsFilterPage(
+        automations=automations,
+        sort=sort or AutomationSort.NAME_ASC,
+        limit=limit,
+        offset=offset or 0,
+    )
+    return Call("read_automations", body=body)
+
+
+def read_automations_by_name(name: str) -> Call[list[Automation]]:
+    """Names may be shared: the automation that was changed last comes first."""
+    wanted = AutomationFilter(name=AnyTextFilter(any_=[name]))
+    body = AutomationsFilterPage(automations=wanted, sort=AutomationSort.UPDATED_DESC)
+    return Call("read_automations", body=body)
+
+
+def read_automation(automation_id: UUID | str) -> Steps[Automation | None]:
+    """None for an unknown id."""
+    try:
+        return (yield Call("read_automation", (automation_id,)))
+    except ObjectNotFound:
+        return None
+
+
+def find_automation(id_or_name: str | UUID) -> Steps[Automation | None]:
+    """The automation of that id, else the one of that name that was changed last."""
+    try:
+        id = as_uuid(id_or_name)
+    except ValueError:
+        pass
+    else:
+        found = yield from read_automation(id)
+        if found is not None:
+            return found
+    named: list[Automation] = yield read_automations_by_name(str(id_or_name))
+    return named[0] if named else None
+
+
+def pause_automation(automation_id: UUID | str) -> Call[None]:
+    body = AutomationPartialUpdate(enabled=False)
+    return Call("patch_automation", (automation_id,), body)
+
+
+def resume_automation(automation_id: UUID | str) -> Call[None]:
+    body = AutomationPartialUpdate(enabled=True)
+    return Call("patch_automation", (automation_id,), body)
+
+
+def delete_automation(automation_id: UUID | str) -> Steps[None]:
+    """An unknown id is no error."""
+    try:
+        yield Call("delete_automation", (automation_id,))
+    except ObjectNotFound:
+        return
+
+
+def read_resource_related_automations(resource_id: str) -> Call[list[Automation]]:
+    """Automations that the resource owns, and those that run the deployment it is."""
+    return Call("read_automations_related_to_resource", (resource_id,))
+
+
+def delete_resource_owned_automations(resource_id: str) -> Call[None]:
+    return Call("delete_automations_owned_by_resource", (resource_id,))

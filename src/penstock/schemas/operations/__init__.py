@@ -2,6 +2,7 @@
 
 from penstock.schemas.operations import (
     admin,
+    automations,
     blocks,
     deployments,
     events,
@@ -10,6 +11,7 @@ from penstock.schemas.operations import (
     limits,
     logs,
     task_runs,
+    task_workers,
     work,
 )
 from penstock.schemas.operations.operation import Operation, Query, table
@@ -28,6 +30,8 @@ OPERATIONS: dict[str, Operation] = table(
             deployments,
             work,
             blocks,
+            automations,
+            task_workers,
         )
         for operation in resource.OPERATIONS.values()
     )

@@ -99,13 +99,23 @@ NOT_FOUND = detail(404, "Not Found")
 UNAVAILABLE = Answer({"exception_message": "Service Unavailable"}, 503)
 BROKEN = Answer({"exception_message": "Internal Server Error"}, 500)
 
-_STATE_CHANGES = frozenset({"set_flow_run_state", "set_task_run_state"})
+_OTHER_SHAPE = frozenset(
+    {
+        "set_flow_run_state",
+        "set_task_run_state",
+        "read_automation",
+        "update_automation",
+        "patch_automation",
+        "delete_automation",
+    }
+)
+"""Operations whose 404 has its text under another name in the contract."""
 
 
 def refused(error: Refusal, operation_name: str) -> Answer:
     """The answer of a refusal raised by an operation."""
     if isinstance(error, ServiceUnavailable):
         return UNAVAILABLE
-    if isinstance(error, ObjectMissing) and operation_name in _STATE_CHANGES:
+    if isinstance(error, ObjectMissing) and operation_name in _OTHER_SHAPE:
         return Answer({"exception_message": error.detail}, 404)
     return detail(error.status, error.detail)

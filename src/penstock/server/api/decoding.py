@@ -59,13 +59,15 @@ class BodyDecoder:
         )
         self._mend = mender(type)
         self._required = required
+        self._absent = b'""' if type is str else b"{}"
+        self._complete = getattr(type, "completed", None)
 
     def __call__(self, body: bytes) -> Any:
         """The decoded body. Raises `Unprocessable` with the place of the first fault."""
         if not body or (not self._required and body == b"null"):
             if self._required:
                 raise missing("body")
-            body = b"{}"
+            body = self._absent
         try:
             value = self._decoded(without_nul(body))
             if self._mend is not None:
@@ -75,10 +77,15 @@ class BodyDecoder:
         return value
 
     def _decoded(self, body: bytes) -> Any:
-        """The contract's bodies of several named members take null where there is a default."""
+        """The contract's bodies of several named members take null where there is a default.
+
+        A type may name in `completed` what else it understands beside its own form.
+        """
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:
+            if self._complete is not None:
+                return self._decode(msgspec.json.encode(self._complete(msgspec.json.decode(body))))
             if not self._null_means_default or "`null`" not in str(error):
                 raise
             members = msgspec.json.decode(body)

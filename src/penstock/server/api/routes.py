@@ -7,12 +7,22 @@ an operation, stops the server from being built.
 
 from penstock.schemas.operations import OPERATIONS
 from penstock.server.api.adapter import Handler, Route, mechanical
-from penstock.server.api.http import admin, deployments, events, flow_runs, limits, logs, work
+from penstock.server.api.http import (
+    admin,
+    automations,
+    deployments,
+    events,
+    flow_runs,
+    limits,
+    logs,
+    work,
+)
 from penstock.server.api.router import Router
 from penstock.server.ops.catalogue import OPS
 
 HANDLERS: dict[str, Handler] = {
     **admin.HANDLERS,
+    **automations.HANDLERS,
     **events.HANDLERS,
     **flow_runs.HANDLERS,
     **deployments.HANDLERS,

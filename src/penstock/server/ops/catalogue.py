@@ -12,6 +12,7 @@ from penstock.schemas.operations import OPERATIONS
 from penstock.server.ops import (
     admin,
     agent_queues,
+    automations,
     block_documents,
     block_schemas,
     block_types,
@@ -30,6 +31,7 @@ from penstock.server.ops import (
     resume,
     tag_limits,
     task_runs,
+    task_workers,
     work_pools,
     work_queues,
     workers,
@@ -59,6 +61,8 @@ _MODULES: tuple[ModuleType, ...] = (
     block_types,
     block_schemas,
     block_documents,
+    automations,
+    task_workers,
 )
 
 

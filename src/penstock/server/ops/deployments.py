@@ -19,6 +19,7 @@ from penstock.schemas.deployments import (
 )
 from penstock.schemas.errors import ObjectConflict, ObjectMissing
 from penstock.server.domain.schedules.planning import NEVER
+from penstock.server.ops.automations import delete_owned_automations
 from penstock.server.ops.conditions import require_condition
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import CASCADE_BATCH, delete_flow_run_row
@@ -215,7 +216,8 @@ def paginate_deployments(
 
 
 def delete_deployment(tx: Tx, context: Context, id: str) -> None:
-    """Delete the deployment with its schedules, its scheduled runs and the limit it owns.
+    """Delete the deployment with its schedules, its scheduled runs, and what it owns: automations
+    and its limit.
 
     A limit that others may share stays, and so do runs that have begun.
     """
@@ -252,6 +254,7 @@ def delete_deployments_of_flow(tx: Tx, context: Context, flow_id: str, *, caused
 def _delete(tx: Tx, context: Context, row: Row, *, caused_by: UUID | None) -> None:
     event_id = uuid7()
     id = row["id"]
+    delete_owned_automations(tx, context, f"prefect.deployment.{id}", caused_by=event_id)
     remove_schedules(tx, context, row, caused_by=event_id)
     tx.run("deployment.delete_future_runs", id=id, after=_BEGINNING)
     while runs := tx.all("deployment.requested_runs", id=id, limit=CASCADE_BATCH):

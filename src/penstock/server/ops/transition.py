@@ -60,9 +60,10 @@ from penstock.server.domain.orchestration.verdicts import (
     RenewLease,
     RetryTaskRuns,
     SetTimer,
+    WithdrawTaskRun,
     Write,
 )
-from penstock.server.ops import slots
+from penstock.server.ops import slots, task_workers
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.emit import emit
 from penstock.server.ops.run_facts import (
@@ -435,8 +436,11 @@ class _Transition:
     def release_holder(self, write: ReleaseHolder, decision: Decision, state: State) -> None:
         slots.release_holder(self.tx, write)
 
-    def offer_task_run(self, _: OfferTaskRun, decision: Decision, state: State) -> None:
-        self.tx.wake("task_runs")
+    def offer_task_run(self, write: OfferTaskRun, decision: Decision, state: State) -> None:
+        task_workers.offer(self.tx, self.row["id"], write.due)
+
+    def withdraw_task_run(self, _: WithdrawTaskRun, decision: Decision, state: State) -> None:
+        task_workers.withdraw(self.tx, self.row["id"])
 
 
 _CARRY_OUT: dict[type, Callable[[_Transition, Any, Decision, State], None]] = {
@@ -450,6 +454,7 @@ _CARRY_OUT: dict[type, Callable[[_Transition, Any, Decision, State], None]] = {
     InsertCache: _Transition.insert_cache,
     RetryTaskRuns: _Transition.retry_task_runs,
     OfferTaskRun: _Transition.offer_task_run,
+    WithdrawTaskRun: _Transition.withdraw_task_run,
 }
 
 

@@ -11,6 +11,7 @@ from penstock.server.api.ws.events_in import events_in
 from penstock.server.api.ws.events_out import events_out
 from penstock.server.api.ws.logs_out import logs_out
 from penstock.server.api.ws.socket import BROKEN, RESTART, Gone, Socket
+from penstock.server.api.ws.task_runs import scheduled_task_runs
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -20,6 +21,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/events/in": events_in,
     "/events/out": events_out,
     "/logs/out": logs_out,
+    "/task_runs/subscriptions/scheduled": scheduled_task_runs,
 }
 
 

@@ -242,7 +242,7 @@ BACKGROUND_TASK = policy(
         _TRACKER,
         _CACHE_INSERTION,
     ),
-    (slots.release_task_slots, transforms.offer_background_task),
+    (slots.release_task_slots, transforms.queue_background_task),
 )
 
 MINIMAL_TASK = policy("MinimalTaskPolicy", RunKind.TASK_RUN, (), (slots.release_task_slots,))

@@ -17,6 +17,7 @@ from penstock.server.domain.orchestration.verdicts import (
     MirrorState,
     OfferTaskRun,
     SetTimer,
+    WithdrawTaskRun,
     Write,
 )
 
@@ -109,10 +110,18 @@ def instrument(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
     return (EmitStateChange(),)
 
 
-def offer_background_task(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
-    """A scheduled background task run is offered to the task workers."""
-    offered = placed.type is StateType.SCHEDULED and placed.details.deferred
-    return (OfferTaskRun(),) if offered else ()
+def queue_background_task(facts: Facts, placed: Proposal) -> tuple[Write, ...]:
+    """A background task run is in the queue of the task workers exactly while it is scheduled."""
+    details = placed.details
+    if placed.type is StateType.SCHEDULED and details.deferred:
+        return (OfferTaskRun(due=details.scheduled_time or placed.timestamp),)
+    if (
+        facts.state is not None
+        and facts.state.type is StateType.SCHEDULED
+        and facts.state.state_details.deferred
+    ):
+        return (WithdrawTaskRun(),)
+    return ()
 
 
 def _is_resuming(run: Run) -> bool:

@@ -91,7 +91,13 @@ class MirrorState(Struct, frozen=True, kw_only=True):
 
 
 class OfferTaskRun(Struct, frozen=True):
-    """Tell the waiting task workers that a background task run is ready to be taken."""
+    """Put a background task run into the queue from which task workers take, from `due` on."""
+
+    due: datetime
+
+
+class WithdrawTaskRun(Struct, frozen=True):
+    """Take a background task run out of the queue: it is not waiting any more."""
 
 
 Write = (
@@ -107,6 +113,7 @@ Write = (
     | EmitStateChange
     | MirrorState
     | OfferTaskRun
+    | WithdrawTaskRun
 )
 
 

@@ -59,6 +59,7 @@ _SOURCES = {
     "block_type": "SELECT block_type.* FROM block_type",
     "block_schema": WITH_TYPE,
     "block_document": WITH_SCHEMA_AND_TYPE,
+    "automation": "SELECT automation.* FROM automation",
 }
 
 _COLUMNS = {

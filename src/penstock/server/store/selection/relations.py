@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from penstock.server.store.selection.automations import AUTOMATION
 from penstock.server.store.selection.blocks import BLOCK_DOCUMENT, BLOCK_SCHEMA, BLOCK_TYPE
 from penstock.server.store.selection.conditions import TRUE, Part, Table, compiled, joined
 from penstock.server.store.selection.deployments import DEPLOYMENT, WORK_POOL, WORK_QUEUE
@@ -23,6 +24,7 @@ TABLES: dict[str, Table] = {
     "block_type": BLOCK_TYPE,
     "block_schema": BLOCK_SCHEMA,
     "block_document": BLOCK_DOCUMENT,
+    "automation": AUTOMATION,
 }
 
 

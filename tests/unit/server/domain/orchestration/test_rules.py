@@ -291,7 +291,8 @@ def test_a_background_retry_is_offered_again() -> None:
     held = {"deferred": True, "task_parameters_id": OTHER}
     decision = decided(BACKGROUND_TASK, RUNNING, FAILED, run=run, held=held)
     assert details_after(decision).task_parameters_id == OTHER
-    assert OfferTaskRun() in decision.writes
+    (offer,) = (write for write in decision.writes if isinstance(write, OfferTaskRun))
+    assert offer.due == details_after(decision).scheduled_time
 
 
 @pytest.mark.parametrize(

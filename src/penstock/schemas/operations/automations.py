@@ -1,0 +1,113 @@
+"""Operations: Automations, and templates in what they say."""
+
+from typing import Any
+from uuid import UUID
+
+from penstock.schemas.automations import (
+    Automation,
+    AutomationCreate,
+    AutomationPartialUpdate,
+    AutomationsFilterPage,
+    AutomationUpdate,
+)
+from penstock.schemas.operations.operation import Operation, table
+
+OPERATIONS = table(
+    Operation(
+        name="create_automation",
+        method="POST",
+        path="/automations/",
+        body=AutomationCreate,
+        response=Automation,
+        status=201,
+    ),
+    Operation(
+        name="count_automations",
+        method="POST",
+        path="/automations/count",
+        response=int,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_automations",
+        method="POST",
+        path="/automations/filter",
+        body=AutomationsFilterPage,
+        body_required=False,
+        response=list[Automation],
+        repeatable=True,
+    ),
+    Operation(
+        name="delete_automations_owned_by_resource",
+        method="DELETE",
+        path="/automations/owned-by/{resource_id}",
+        params=(str,),
+        response=Any,
+        status=202,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_automations_related_to_resource",
+        method="GET",
+        path="/automations/related-to/{resource_id}",
+        params=(str,),
+        response=list[Automation],
+        repeatable=True,
+    ),
+    Operation(
+        name="validate_automation_template",
+        method="POST",
+        path="/automations/templates/validate",
+        body=str,
+        body_required=False,
+        status=204,
+        repeatable=True,
+    ),
+    Operation(
+        name="delete_automation",
+        method="DELETE",
+        path="/automations/{id}",
+        params=(UUID,),
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="read_automation",
+        method="GET",
+        path="/automations/{id}",
+        params=(UUID,),
+        response=Automation,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="patch_automation",
+        method="PATCH",
+        path="/automations/{id}",
+        params=(UUID,),
+        body=AutomationPartialUpdate,
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="update_automation",
+        method="PUT",
+        path="/automations/{id}",
+        params=(UUID,),
+        body=AutomationUpdate,
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="validate_template",
+        method="POST",
+        path="/templates/validate",
+        body=str,
+        body_required=False,
+        status=204,
+        repeatable=True,
+    ),
+)
