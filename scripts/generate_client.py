@@ -82,6 +82,8 @@ def _from_function(node: ast.FunctionDef, asynchronous: bool) -> str:
     args = node.args
     signature = ast.unparse(args)
     passed = [arg.arg for arg in args.args] + [f"{arg.arg}={arg.arg}" for arg in args.kwonlyargs]
+    if args.kwarg is not None:
+        passed.append(f"**{args.kwarg.arg}")
     result = _result(node.returns)
     comma = ", " if signature else ""
     words = ("async def", "await ") if asynchronous else ("def", "")
@@ -134,6 +136,9 @@ def _name(kind: Any) -> str:
     if kind is None or kind is type(None):
         return "None"
     arguments = getattr(kind, "__args__", None)
+    origin = getattr(kind, "__origin__", None)
+    if origin in (list, dict):
+        return f"{origin.__name__}[{', '.join(_name(one) for one in arguments)}]"
     if arguments and not isinstance(kind, type):
         names = [_name(one) for one in arguments]
         return " | ".join(names)

@@ -85,7 +85,7 @@ def set_(settings: tuple[str, ...]) -> None:
             raise Failure(
                 f"{name} chooses the profiles file, so a profile cannot hold it; export it"
             )
-    profile = _active_profile()
+    profile = active_profile()
     update_profile(profile, values)
     for name, value in values.items():
         shown = MASK if _known(name).is_secret else value
@@ -99,7 +99,7 @@ def set_(settings: tuple[str, ...]) -> None:
 @click.pass_context
 def unset(ctx: click.Context, setting_names: tuple[str, ...], yes: bool) -> None:
     """Take settings out of the active profile."""
-    profile = _active_profile()
+    profile = active_profile()
     present = load_collection()[0][profile].given()
     chosen = [_known(name) for name in setting_names]
     for setting in chosen:
@@ -149,7 +149,7 @@ def _known(name: str) -> Setting:
     )
 
 
-def _active_profile() -> str:
+def active_profile() -> str:
     profiles, _ = load_collection()
     name, _ = chosen_profile_name(os.environ, profiles)
     profiles[name]

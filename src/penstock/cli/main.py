@@ -30,6 +30,14 @@ ENTRIES = {
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),
     "version": Entry("penstock.cli.version:version", "Say which versions are in use."),
+    "work-pool": Entry(
+        "penstock.cli.work_pool:work_pool",
+        "Look after work pools: what workers take runs from.",
+    ),
+    "work-queue": Entry(
+        "penstock.cli.work_queue:work_queue",
+        "Look after work queues: in which order a pool's runs are started.",
+    ),
 }
 
 

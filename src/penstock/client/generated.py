@@ -126,19 +126,17 @@ from penstock.schemas.task_workers import TaskWorker, TaskWorkersFilterBody
 from penstock.schemas.work import (
     PollBody,
     Worker,
+    WorkerFilter,
     WorkerFlowRun,
     WorkerHeartbeat,
     WorkersPage,
     WorkPool,
     WorkPoolConcurrencyStatus,
-    WorkPoolConcurrencyStatusBody,
     WorkPoolCreate,
     WorkPoolsCountBody,
-    WorkPoolsPage,
     WorkPoolUpdate,
     WorkQueue,
     WorkQueueConcurrencyStatus,
-    WorkQueueConcurrencyStatusBody,
     WorkQueueCreate,
     WorkQueueRunsBody,
     WorkQueuesPage,
@@ -775,7 +773,125 @@ class SyncMethods:
     def delete_resource_owned_automations(self, resource_id: str) -> None:
         self._run(methods.delete_resource_owned_automations(resource_id))
 
-    def read_settings(self) -> str | Any:
+    def create_work_pool(self, work_pool: WorkPoolCreate, overwrite: bool = False) -> WorkPool:
+        """Make a pool. With `overwrite` one of that name is changed, which keeps its type."""
+        return self._run(methods.create_work_pool(work_pool, overwrite))
+
+    def read_work_pool(self, work_pool_name: str) -> WorkPool:
+        return self._run(methods.read_work_pool(work_pool_name))
+
+    def read_work_pools(
+        self,
+        limit: int | None = None,
+        offset: int = 0,
+        work_pool_filter: WorkPoolFilter | None = None,
+    ) -> list[WorkPool]:
+        return self._run(methods.read_work_pools(limit, offset, work_pool_filter))
+
+    def update_work_pool(self, work_pool_name: str, work_pool: WorkPoolUpdate) -> None:
+        self._run(methods.update_work_pool(work_pool_name, work_pool))
+
+    def delete_work_pool(self, work_pool_name: str) -> None:
+        self._run(methods.delete_work_pool(work_pool_name))
+
+    def read_work_pool_concurrency_status(
+        self, work_pool_name: str, page: int = 1, limit: int | None = None, flow_run_limit: int = 10
+    ) -> WorkPoolConcurrencyStatus:
+        return self._run(
+            methods.read_work_pool_concurrency_status(work_pool_name, page, limit, flow_run_limit)
+        )
+
+    def get_scheduled_flow_runs_for_work_pool(
+        self,
+        work_pool_name: str,
+        work_queue_names: list[str] | None = None,
+        scheduled_before: datetime | None = None,
+    ) -> list[WorkerFlowRun]:
+        """Runs that a worker of the pool may start, in the order in which to start them."""
+        return self._run(
+            methods.get_scheduled_flow_runs_for_work_pool(
+                work_pool_name, work_queue_names, scheduled_before
+            )
+        )
+
+    def send_worker_heartbeat(
+        self, work_pool_name: str, worker_name: str, heartbeat_interval_seconds: float | None = None
+    ) -> None:
+        """Say that the worker is alive; the next time comes after whole seconds, rounded up."""
+        self._run(
+            methods.send_worker_heartbeat(work_pool_name, worker_name, heartbeat_interval_seconds)
+        )
+
+    def read_workers_for_work_pool(
+        self,
+        work_pool_name: str,
+        worker_filter: WorkerFilter | None = None,
+        offset: int | None = None,
+        limit: int | None = None,
+    ) -> list[Worker]:
+        return self._run(
+            methods.read_workers_for_work_pool(work_pool_name, worker_filter, offset, limit)
+        )
+
+    def create_work_queue(
+        self,
+        name: str,
+        description: str | None = None,
+        is_paused: bool | None = None,
+        concurrency_limit: int | None = None,
+        priority: int | None = None,
+        work_pool_name: str | None = None,
+    ) -> WorkQueue:
+        """Make a queue; without a pool, in the pool of clients that know none."""
+        return self._run(
+            methods.create_work_queue(
+                name, description, is_paused, concurrency_limit, priority, work_pool_name
+            )
+        )
+
+    def read_work_queue(self, id: UUID | str) -> WorkQueue:
+        return self._run(methods.read_work_queue(id))
+
+    def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> WorkQueue:
+        return self._run(methods.read_work_queue_by_name(name, work_pool_name))
+
+    def read_work_queues(
+        self,
+        work_pool_name: str | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[WorkQueue]:
+        """Queues of a pool in the order in which they are served, or of all pools by name."""
+        return self._run(methods.read_work_queues(work_pool_name, work_queue_filter, limit, offset))
+
+    def match_work_queues(
+        self, prefixes: list[str], work_pool_name: str | None = None
+    ) -> list[WorkQueue]:
+        """All queues whose name begins with one of `prefixes`."""
+        return self._run(methods.match_work_queues(prefixes, work_pool_name))
+
+    def update_work_queue(self, id: UUID | str, **kwargs: Any) -> None:
+        """Set the fields that are named. Raises `ValueError` when none is."""
+        self._run(methods.update_work_queue(id, **kwargs))
+
+    def delete_work_queue_by_id(self, id: UUID | str) -> None:
+        self._run(methods.delete_work_queue_by_id(id))
+
+    def get_runs_in_work_queue(
+        self, id: UUID | str, limit: int = 10, scheduled_before: datetime | None = None
+    ) -> list[FlowRun]:
+        return self._run(methods.get_runs_in_work_queue(id, limit, scheduled_before))
+
+    def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+        return self._run(methods.read_work_queue_status(id))
+
+    def read_work_queue_concurrency_status(
+        self, id: UUID | str, page: int = 1, limit: int | None = None
+    ) -> WorkQueueConcurrencyStatus:
+        return self._run(methods.read_work_queue_concurrency_status(id, page, limit))
+
+    def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return self.call("read_settings")
 
@@ -843,7 +959,7 @@ class SyncMethods:
         """POST /flow_runs/bulk_set_state"""
         return self.call("bulk_set_flow_run_state", body=body)
 
-    def flow_run_history(self, body: FlowRunHistoryBody) -> HistoryResponse:
+    def flow_run_history(self, body: FlowRunHistoryBody) -> list[HistoryResponse]:
         """POST /flow_runs/history"""
         return self.call("flow_run_history", body=body)
 
@@ -857,7 +973,7 @@ class SyncMethods:
         """POST /flow_runs/paginate"""
         return self.call("paginate_flow_runs", body=body)
 
-    def read_flow_run_graph_v1(self, id: UUID | str) -> DependencyResult:
+    def read_flow_run_graph_v1(self, id: UUID | str) -> list[DependencyResult]:
         """GET /flow_runs/{id}/graph"""
         return self.call("read_flow_run_graph_v1", id)
 
@@ -877,7 +993,7 @@ class SyncMethods:
         """POST /task_runs/count"""
         return self.call("count_task_runs", body=body)
 
-    def task_run_history(self, body: TaskRunHistoryBody) -> HistoryResponse:
+    def task_run_history(self, body: TaskRunHistoryBody) -> list[HistoryResponse]:
         """POST /task_runs/history"""
         return self.call("task_run_history", body=body)
 
@@ -891,7 +1007,7 @@ class SyncMethods:
         """PATCH /task_runs/{id}"""
         self.call("update_task_run", id, body=body)
 
-    def count_account_events(self, countable: Countable, body: EventsCountBody) -> EventCount:
+    def count_account_events(self, countable: Countable, body: EventsCountBody) -> list[EventCount]:
         """POST /events/count-by/{countable}"""
         return self.call("count_account_events", countable, body=body)
 
@@ -901,13 +1017,13 @@ class SyncMethods:
 
     def decrement_concurrency_limits_v1(
         self, body: TaggedSlotsDecrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /concurrency_limits/decrement"""
         return self.call("decrement_concurrency_limits_v1", body=body)
 
     def increment_concurrency_limits_v1(
         self, body: TaggedSlotsIncrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /concurrency_limits/increment"""
         return self.call("increment_concurrency_limits_v1", body=body)
 
@@ -931,7 +1047,9 @@ class SyncMethods:
         """POST /v2/concurrency_limits/"""
         return self.call("create_concurrency_limit_v2", body=body)
 
-    def bulk_decrement_active_slots(self, body: SlotsDecrement) -> MinimalConcurrencyLimitResponse:
+    def bulk_decrement_active_slots(
+        self, body: SlotsDecrement
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/decrement"""
         return self.call("bulk_decrement_active_slots", body=body)
 
@@ -941,11 +1059,13 @@ class SyncMethods:
 
     def read_all_concurrency_limits_v2(
         self, body: ConcurrencyLimitsPage | None = None
-    ) -> GlobalConcurrencyLimitResponse:
+    ) -> list[GlobalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/filter"""
         return self.call("read_all_concurrency_limits_v2", body=body)
 
-    def bulk_increment_active_slots(self, body: SlotsIncrement) -> MinimalConcurrencyLimitResponse:
+    def bulk_increment_active_slots(
+        self, body: SlotsIncrement
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/increment"""
         return self.call("bulk_increment_active_slots", body=body)
 
@@ -984,7 +1104,7 @@ class SyncMethods:
         return self.call("paginate_deployments", body=body)
 
     def bulk_create_flow_runs_from_deployment(
-        self, id: UUID | str, body: DeploymentFlowRunCreate
+        self, id: UUID | str, body: list[DeploymentFlowRunCreate]
     ) -> FlowRunBulkCreateResponse:
         """POST /deployments/{id}/create_flow_run/bulk"""
         return self.call("bulk_create_flow_runs_from_deployment", id, body=body)
@@ -995,41 +1115,17 @@ class SyncMethods:
         """POST /deployments/{id}/schedule"""
         return self.call("schedule_deployment", id, body=body)
 
-    def work_queue_check_for_deployment(self, id: UUID | str) -> WorkQueue:
+    def work_queue_check_for_deployment(self, id: UUID | str) -> list[WorkQueue]:
         """GET /deployments/{id}/work_queue_check"""
         return self.call("work_queue_check_for_deployment", id)
-
-    def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
-        """POST /work_pools/"""
-        return self.call("create_work_pool", body=body)
 
     def count_work_pools(self, body: WorkPoolsCountBody | None = None) -> int:
         """POST /work_pools/count"""
         return self.call("count_work_pools", body=body)
 
-    def read_work_pools(self, body: WorkPoolsPage | None = None) -> WorkPool:
-        """POST /work_pools/filter"""
-        return self.call("read_work_pools", body=body)
-
-    def delete_work_pool(self, name: str) -> None:
-        """DELETE /work_pools/{name}"""
-        self.call("delete_work_pool", name)
-
-    def read_work_pool(self, name: str) -> WorkPool:
-        """GET /work_pools/{name}"""
-        return self.call("read_work_pool", name)
-
-    def update_work_pool(self, name: str, body: WorkPoolUpdate) -> None:
-        """PATCH /work_pools/{name}"""
-        self.call("update_work_pool", name, body=body)
-
-    def read_work_pool_concurrency_status(
-        self, name: str, body: WorkPoolConcurrencyStatusBody | None = None
-    ) -> WorkPoolConcurrencyStatus:
-        """POST /work_pools/{name}/concurrency_status"""
-        return self.call("read_work_pool_concurrency_status", name, body=body)
-
-    def get_scheduled_flow_runs(self, name: str, body: PollBody | None = None) -> WorkerFlowRun:
+    def get_scheduled_flow_runs(
+        self, name: str, body: PollBody | None = None
+    ) -> list[WorkerFlowRun]:
         """POST /work_pools/{name}/get_scheduled_flow_runs"""
         return self.call("get_scheduled_flow_runs", name, body=body)
 
@@ -1039,7 +1135,7 @@ class SyncMethods:
 
     def read_work_pool_queues(
         self, work_pool_name: str, body: WorkQueuesPage | None = None
-    ) -> WorkQueue:
+    ) -> list[WorkQueue]:
         """POST /work_pools/{work_pool_name}/queues/filter"""
         return self.call("read_work_pool_queues", work_pool_name, body=body)
 
@@ -1055,7 +1151,7 @@ class SyncMethods:
         """PATCH /work_pools/{work_pool_name}/queues/{name}"""
         self.call("update_work_pool_queue", work_pool_name, name, body=body)
 
-    def read_workers(self, work_pool_name: str, body: WorkersPage | None = None) -> Worker:
+    def read_workers(self, work_pool_name: str, body: WorkersPage | None = None) -> list[Worker]:
         """POST /work_pools/{work_pool_name}/workers/filter"""
         return self.call("read_workers", work_pool_name, body=body)
 
@@ -1067,47 +1163,17 @@ class SyncMethods:
         """DELETE /work_pools/{work_pool_name}/workers/{name}"""
         self.call("delete_worker", work_pool_name, name)
 
-    def create_work_queue(self, body: WorkQueueCreate) -> WorkQueue:
-        """POST /work_queues/"""
-        return self.call("create_work_queue", body=body)
-
-    def read_work_queues(self, body: WorkQueuesPage | None = None) -> WorkQueue:
-        """POST /work_queues/filter"""
-        return self.call("read_work_queues", body=body)
-
-    def read_work_queue_by_name(self, name: str) -> WorkQueue:
-        """GET /work_queues/name/{name}"""
-        return self.call("read_work_queue_by_name", name)
-
     def delete_work_queue(self, id: UUID | str) -> None:
         """DELETE /work_queues/{id}"""
         self.call("delete_work_queue", id)
 
-    def read_work_queue(self, id: UUID | str) -> WorkQueue:
-        """GET /work_queues/{id}"""
-        return self.call("read_work_queue", id)
-
-    def update_work_queue(self, id: UUID | str, body: WorkQueueUpdate) -> None:
-        """PATCH /work_queues/{id}"""
-        self.call("update_work_queue", id, body=body)
-
-    def read_work_queue_concurrency_status(
-        self, id: UUID | str, body: WorkQueueConcurrencyStatusBody | None = None
-    ) -> WorkQueueConcurrencyStatus:
-        """POST /work_queues/{id}/concurrency_status"""
-        return self.call("read_work_queue_concurrency_status", id, body=body)
-
     def read_work_queue_runs(
         self, id: UUID | str, body: WorkQueueRunsBody | None = None
-    ) -> FlowRun:
+    ) -> list[FlowRun]:
         """POST /work_queues/{id}/get_runs"""
         return self.call("read_work_queue_runs", id, body=body)
 
-    def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
-        """GET /work_queues/{id}/status"""
-        return self.call("read_work_queue_status", id)
-
-    def read_available_block_capabilities(self) -> str:
+    def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""
         return self.call("read_available_block_capabilities")
 
@@ -1119,7 +1185,9 @@ class SyncMethods:
         """POST /block_documents/count"""
         return self.call("count_block_documents", body=body)
 
-    def read_block_documents(self, body: BlockDocumentsFilterPage | None = None) -> BlockDocument:
+    def read_block_documents(
+        self, body: BlockDocumentsFilterPage | None = None
+    ) -> list[BlockDocument]:
         """POST /block_documents/filter"""
         return self.call("read_block_documents", body=body)
 
@@ -1147,7 +1215,7 @@ class SyncMethods:
         """GET /block_schemas/checksum/{checksum}"""
         return self.call("read_block_schema_by_checksum", checksum, version=version)
 
-    def read_block_schemas(self, body: BlockSchemasFilterPage | None = None) -> BlockSchema:
+    def read_block_schemas(self, body: BlockSchemasFilterPage | None = None) -> list[BlockSchema]:
         """POST /block_schemas/filter"""
         return self.call("read_block_schemas", body=body)
 
@@ -1163,7 +1231,7 @@ class SyncMethods:
         """POST /block_types/"""
         return self.call("create_block_type", body=body)
 
-    def read_block_types(self, body: BlockTypesFilterPage | None = None) -> BlockType:
+    def read_block_types(self, body: BlockTypesFilterPage | None = None) -> list[BlockType]:
         """POST /block_types/filter"""
         return self.call("read_block_types", body=body)
 
@@ -1177,7 +1245,7 @@ class SyncMethods:
 
     def read_block_documents_for_block_type(
         self, slug: str, *, include_secrets: bool | None = None
-    ) -> BlockDocument:
+    ) -> list[BlockDocument]:
         """GET /block_types/slug/{slug}/block_documents"""
         return self.call(
             "read_block_documents_for_block_type", slug, include_secrets=include_secrets
@@ -1214,7 +1282,7 @@ class SyncMethods:
         """DELETE /automations/owned-by/{resource_id}"""
         return self.call("delete_automations_owned_by_resource", resource_id)
 
-    def read_automations_related_to_resource(self, resource_id: str) -> Automation:
+    def read_automations_related_to_resource(self, resource_id: str) -> list[Automation]:
         """GET /automations/related-to/{resource_id}"""
         return self.call("read_automations_related_to_resource", resource_id)
 
@@ -1230,7 +1298,7 @@ class SyncMethods:
         """POST /templates/validate"""
         self.call("validate_template", body=body)
 
-    def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> TaskWorker:
+    def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> list[TaskWorker]:
         """POST /task_workers/filter"""
         return self.call("read_task_workers", body=body)
 
@@ -1873,7 +1941,131 @@ class AsyncMethods:
     async def delete_resource_owned_automations(self, resource_id: str) -> None:
         await self._run(methods.delete_resource_owned_automations(resource_id))
 
-    async def read_settings(self) -> str | Any:
+    async def create_work_pool(
+        self, work_pool: WorkPoolCreate, overwrite: bool = False
+    ) -> WorkPool:
+        """Make a pool. With `overwrite` one of that name is changed, which keeps its type."""
+        return await self._run(methods.create_work_pool(work_pool, overwrite))
+
+    async def read_work_pool(self, work_pool_name: str) -> WorkPool:
+        return await self._run(methods.read_work_pool(work_pool_name))
+
+    async def read_work_pools(
+        self,
+        limit: int | None = None,
+        offset: int = 0,
+        work_pool_filter: WorkPoolFilter | None = None,
+    ) -> list[WorkPool]:
+        return await self._run(methods.read_work_pools(limit, offset, work_pool_filter))
+
+    async def update_work_pool(self, work_pool_name: str, work_pool: WorkPoolUpdate) -> None:
+        await self._run(methods.update_work_pool(work_pool_name, work_pool))
+
+    async def delete_work_pool(self, work_pool_name: str) -> None:
+        await self._run(methods.delete_work_pool(work_pool_name))
+
+    async def read_work_pool_concurrency_status(
+        self, work_pool_name: str, page: int = 1, limit: int | None = None, flow_run_limit: int = 10
+    ) -> WorkPoolConcurrencyStatus:
+        return await self._run(
+            methods.read_work_pool_concurrency_status(work_pool_name, page, limit, flow_run_limit)
+        )
+
+    async def get_scheduled_flow_runs_for_work_pool(
+        self,
+        work_pool_name: str,
+        work_queue_names: list[str] | None = None,
+        scheduled_before: datetime | None = None,
+    ) -> list[WorkerFlowRun]:
+        """Runs that a worker of the pool may start, in the order in which to start them."""
+        return await self._run(
+            methods.get_scheduled_flow_runs_for_work_pool(
+                work_pool_name, work_queue_names, scheduled_before
+            )
+        )
+
+    async def send_worker_heartbeat(
+        self, work_pool_name: str, worker_name: str, heartbeat_interval_seconds: float | None = None
+    ) -> None:
+        """Say that the worker is alive; the next time comes after whole seconds, rounded up."""
+        await self._run(
+            methods.send_worker_heartbeat(work_pool_name, worker_name, heartbeat_interval_seconds)
+        )
+
+    async def read_workers_for_work_pool(
+        self,
+        work_pool_name: str,
+        worker_filter: WorkerFilter | None = None,
+        offset: int | None = None,
+        limit: int | None = None,
+    ) -> list[Worker]:
+        return await self._run(
+            methods.read_workers_for_work_pool(work_pool_name, worker_filter, offset, limit)
+        )
+
+    async def create_work_queue(
+        self,
+        name: str,
+        description: str | None = None,
+        is_paused: bool | None = None,
+        concurrency_limit: int | None = None,
+        priority: int | None = None,
+        work_pool_name: str | None = None,
+    ) -> WorkQueue:
+        """Make a queue; without a pool, in the pool of clients that know none."""
+        return await self._run(
+            methods.create_work_queue(
+                name, description, is_paused, concurrency_limit, priority, work_pool_name
+            )
+        )
+
+    async def read_work_queue(self, id: UUID | str) -> WorkQueue:
+        return await self._run(methods.read_work_queue(id))
+
+    async def read_work_queue_by_name(
+        self, name: str, work_pool_name: str | None = None
+    ) -> WorkQueue:
+        return await self._run(methods.read_work_queue_by_name(name, work_pool_name))
+
+    async def read_work_queues(
+        self,
+        work_pool_name: str | None = None,
+        work_queue_filter: WorkQueueFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[WorkQueue]:
+        """Queues of a pool in the order in which they are served, or of all pools by name."""
+        return await self._run(
+            methods.read_work_queues(work_pool_name, work_queue_filter, limit, offset)
+        )
+
+    async def match_work_queues(
+        self, prefixes: list[str], work_pool_name: str | None = None
+    ) -> list[WorkQueue]:
+        """All queues whose name begins with one of `prefixes`."""
+        return await self._run(methods.match_work_queues(prefixes, work_pool_name))
+
+    async def update_work_queue(self, id: UUID | str, **kwargs: Any) -> None:
+        """Set the fields that are named. Raises `ValueError` when none is."""
+        await self._run(methods.update_work_queue(id, **kwargs))
+
+    async def delete_work_queue_by_id(self, id: UUID | str) -> None:
+        await self._run(methods.delete_work_queue_by_id(id))
+
+    async def get_runs_in_work_queue(
+        self, id: UUID | str, limit: int = 10, scheduled_before: datetime | None = None
+    ) -> list[FlowRun]:
+        return await self._run(methods.get_runs_in_work_queue(id, limit, scheduled_before))
+
+    async def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+        return await self._run(methods.read_work_queue_status(id))
+
+    async def read_work_queue_concurrency_status(
+        self, id: UUID | str, page: int = 1, limit: int | None = None
+    ) -> WorkQueueConcurrencyStatus:
+        return await self._run(methods.read_work_queue_concurrency_status(id, page, limit))
+
+    async def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return await self.call("read_settings")
 
@@ -1943,7 +2135,7 @@ class AsyncMethods:
         """POST /flow_runs/bulk_set_state"""
         return await self.call("bulk_set_flow_run_state", body=body)
 
-    async def flow_run_history(self, body: FlowRunHistoryBody) -> HistoryResponse:
+    async def flow_run_history(self, body: FlowRunHistoryBody) -> list[HistoryResponse]:
         """POST /flow_runs/history"""
         return await self.call("flow_run_history", body=body)
 
@@ -1959,7 +2151,7 @@ class AsyncMethods:
         """POST /flow_runs/paginate"""
         return await self.call("paginate_flow_runs", body=body)
 
-    async def read_flow_run_graph_v1(self, id: UUID | str) -> DependencyResult:
+    async def read_flow_run_graph_v1(self, id: UUID | str) -> list[DependencyResult]:
         """GET /flow_runs/{id}/graph"""
         return await self.call("read_flow_run_graph_v1", id)
 
@@ -1981,7 +2173,7 @@ class AsyncMethods:
         """POST /task_runs/count"""
         return await self.call("count_task_runs", body=body)
 
-    async def task_run_history(self, body: TaskRunHistoryBody) -> HistoryResponse:
+    async def task_run_history(self, body: TaskRunHistoryBody) -> list[HistoryResponse]:
         """POST /task_runs/history"""
         return await self.call("task_run_history", body=body)
 
@@ -1995,7 +2187,9 @@ class AsyncMethods:
         """PATCH /task_runs/{id}"""
         await self.call("update_task_run", id, body=body)
 
-    async def count_account_events(self, countable: Countable, body: EventsCountBody) -> EventCount:
+    async def count_account_events(
+        self, countable: Countable, body: EventsCountBody
+    ) -> list[EventCount]:
         """POST /events/count-by/{countable}"""
         return await self.call("count_account_events", countable, body=body)
 
@@ -2005,13 +2199,13 @@ class AsyncMethods:
 
     async def decrement_concurrency_limits_v1(
         self, body: TaggedSlotsDecrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /concurrency_limits/decrement"""
         return await self.call("decrement_concurrency_limits_v1", body=body)
 
     async def increment_concurrency_limits_v1(
         self, body: TaggedSlotsIncrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /concurrency_limits/increment"""
         return await self.call("increment_concurrency_limits_v1", body=body)
 
@@ -2039,7 +2233,7 @@ class AsyncMethods:
 
     async def bulk_decrement_active_slots(
         self, body: SlotsDecrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/decrement"""
         return await self.call("bulk_decrement_active_slots", body=body)
 
@@ -2049,13 +2243,13 @@ class AsyncMethods:
 
     async def read_all_concurrency_limits_v2(
         self, body: ConcurrencyLimitsPage | None = None
-    ) -> GlobalConcurrencyLimitResponse:
+    ) -> list[GlobalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/filter"""
         return await self.call("read_all_concurrency_limits_v2", body=body)
 
     async def bulk_increment_active_slots(
         self, body: SlotsIncrement
-    ) -> MinimalConcurrencyLimitResponse:
+    ) -> list[MinimalConcurrencyLimitResponse]:
         """POST /v2/concurrency_limits/increment"""
         return await self.call("bulk_increment_active_slots", body=body)
 
@@ -2096,7 +2290,7 @@ class AsyncMethods:
         return await self.call("paginate_deployments", body=body)
 
     async def bulk_create_flow_runs_from_deployment(
-        self, id: UUID | str, body: DeploymentFlowRunCreate
+        self, id: UUID | str, body: list[DeploymentFlowRunCreate]
     ) -> FlowRunBulkCreateResponse:
         """POST /deployments/{id}/create_flow_run/bulk"""
         return await self.call("bulk_create_flow_runs_from_deployment", id, body=body)
@@ -2107,43 +2301,17 @@ class AsyncMethods:
         """POST /deployments/{id}/schedule"""
         return await self.call("schedule_deployment", id, body=body)
 
-    async def work_queue_check_for_deployment(self, id: UUID | str) -> WorkQueue:
+    async def work_queue_check_for_deployment(self, id: UUID | str) -> list[WorkQueue]:
         """GET /deployments/{id}/work_queue_check"""
         return await self.call("work_queue_check_for_deployment", id)
-
-    async def create_work_pool(self, body: WorkPoolCreate) -> WorkPool:
-        """POST /work_pools/"""
-        return await self.call("create_work_pool", body=body)
 
     async def count_work_pools(self, body: WorkPoolsCountBody | None = None) -> int:
         """POST /work_pools/count"""
         return await self.call("count_work_pools", body=body)
 
-    async def read_work_pools(self, body: WorkPoolsPage | None = None) -> WorkPool:
-        """POST /work_pools/filter"""
-        return await self.call("read_work_pools", body=body)
-
-    async def delete_work_pool(self, name: str) -> None:
-        """DELETE /work_pools/{name}"""
-        await self.call("delete_work_pool", name)
-
-    async def read_work_pool(self, name: str) -> WorkPool:
-        """GET /work_pools/{name}"""
-        return await self.call("read_work_pool", name)
-
-    async def update_work_pool(self, name: str, body: WorkPoolUpdate) -> None:
-        """PATCH /work_pools/{name}"""
-        await self.call("update_work_pool", name, body=body)
-
-    async def read_work_pool_concurrency_status(
-        self, name: str, body: WorkPoolConcurrencyStatusBody | None = None
-    ) -> WorkPoolConcurrencyStatus:
-        """POST /work_pools/{name}/concurrency_status"""
-        return await self.call("read_work_pool_concurrency_status", name, body=body)
-
     async def get_scheduled_flow_runs(
         self, name: str, body: PollBody | None = None
-    ) -> WorkerFlowRun:
+    ) -> list[WorkerFlowRun]:
         """POST /work_pools/{name}/get_scheduled_flow_runs"""
         return await self.call("get_scheduled_flow_runs", name, body=body)
 
@@ -2153,7 +2321,7 @@ class AsyncMethods:
 
     async def read_work_pool_queues(
         self, work_pool_name: str, body: WorkQueuesPage | None = None
-    ) -> WorkQueue:
+    ) -> list[WorkQueue]:
         """POST /work_pools/{work_pool_name}/queues/filter"""
         return await self.call("read_work_pool_queues", work_pool_name, body=body)
 
@@ -2171,7 +2339,9 @@ class AsyncMethods:
         """PATCH /work_pools/{work_pool_name}/queues/{name}"""
         await self.call("update_work_pool_queue", work_pool_name, name, body=body)
 
-    async def read_workers(self, work_pool_name: str, body: WorkersPage | None = None) -> Worker:
+    async def read_workers(
+        self, work_pool_name: str, body: WorkersPage | None = None
+    ) -> list[Worker]:
         """POST /work_pools/{work_pool_name}/workers/filter"""
         return await self.call("read_workers", work_pool_name, body=body)
 
@@ -2183,47 +2353,17 @@ class AsyncMethods:
         """DELETE /work_pools/{work_pool_name}/workers/{name}"""
         await self.call("delete_worker", work_pool_name, name)
 
-    async def create_work_queue(self, body: WorkQueueCreate) -> WorkQueue:
-        """POST /work_queues/"""
-        return await self.call("create_work_queue", body=body)
-
-    async def read_work_queues(self, body: WorkQueuesPage | None = None) -> WorkQueue:
-        """POST /work_queues/filter"""
-        return await self.call("read_work_queues", body=body)
-
-    async def read_work_queue_by_name(self, name: str) -> WorkQueue:
-        """GET /work_queues/name/{name}"""
-        return await self.call("read_work_queue_by_name", name)
-
     async def delete_work_queue(self, id: UUID | str) -> None:
         """DELETE /work_queues/{id}"""
         await self.call("delete_work_queue", id)
 
-    async def read_work_queue(self, id: UUID | str) -> WorkQueue:
-        """GET /work_queues/{id}"""
-        return await self.call("read_work_queue", id)
-
-    async def update_work_queue(self, id: UUID | str, body: WorkQueueUpdate) -> None:
-        """PATCH /work_queues/{id}"""
-        await self.call("update_work_queue", id, body=body)
-
-    async def read_work_queue_concurrency_status(
-        self, id: UUID | str, body: WorkQueueConcurrencyStatusBody | None = None
-    ) -> WorkQueueConcurrencyStatus:
-        """POST /work_queues/{id}/concurrency_status"""
-        return await self.call("read_work_queue_concurrency_status", id, body=body)
-
     async def read_work_queue_runs(
         self, id: UUID | str, body: WorkQueueRunsBody | None = None
-    ) -> FlowRun:
+    ) -> list[FlowRun]:
         """POST /work_queues/{id}/get_runs"""
         return await self.call("read_work_queue_runs", id, body=body)
 
-    async def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
-        """GET /work_queues/{id}/status"""
-        return await self.call("read_work_queue_status", id)
-
-    async def read_available_block_capabilities(self) -> str:
+    async def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""
         return await self.call("read_available_block_capabilities")
 
@@ -2237,7 +2377,7 @@ class AsyncMethods:
 
     async def read_block_documents(
         self, body: BlockDocumentsFilterPage | None = None
-    ) -> BlockDocument:
+    ) -> list[BlockDocument]:
         """POST /block_documents/filter"""
         return await self.call("read_block_documents", body=body)
 
@@ -2265,7 +2405,9 @@ class AsyncMethods:
         """GET /block_schemas/checksum/{checksum}"""
         return await self.call("read_block_schema_by_checksum", checksum, version=version)
 
-    async def read_block_schemas(self, body: BlockSchemasFilterPage | None = None) -> BlockSchema:
+    async def read_block_schemas(
+        self, body: BlockSchemasFilterPage | None = None
+    ) -> list[BlockSchema]:
         """POST /block_schemas/filter"""
         return await self.call("read_block_schemas", body=body)
 
@@ -2281,7 +2423,7 @@ class AsyncMethods:
         """POST /block_types/"""
         return await self.call("create_block_type", body=body)
 
-    async def read_block_types(self, body: BlockTypesFilterPage | None = None) -> BlockType:
+    async def read_block_types(self, body: BlockTypesFilterPage | None = None) -> list[BlockType]:
         """POST /block_types/filter"""
         return await self.call("read_block_types", body=body)
 
@@ -2295,7 +2437,7 @@ class AsyncMethods:
 
     async def read_block_documents_for_block_type(
         self, slug: str, *, include_secrets: bool | None = None
-    ) -> BlockDocument:
+    ) -> list[BlockDocument]:
         """GET /block_types/slug/{slug}/block_documents"""
         return await self.call(
             "read_block_documents_for_block_type", slug, include_secrets=include_secrets
@@ -2332,7 +2474,7 @@ class AsyncMethods:
         """DELETE /automations/owned-by/{resource_id}"""
         return await self.call("delete_automations_owned_by_resource", resource_id)
 
-    async def read_automations_related_to_resource(self, resource_id: str) -> Automation:
+    async def read_automations_related_to_resource(self, resource_id: str) -> list[Automation]:
         """GET /automations/related-to/{resource_id}"""
         return await self.call("read_automations_related_to_resource", resource_id)
 
@@ -2348,6 +2490,8 @@ class AsyncMethods:
         """POST /templates/validate"""
         await self.call("validate_template", body=body)
 
-    async def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> TaskWorker:
+    async def read_task_workers(
+        self, body: TaskWorkersFilterBody | None = None
+    ) -> list[TaskWorker]:
         """POST /task_workers/filter"""
         return await self.call("read_task_workers", body=body)

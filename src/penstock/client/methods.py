@@ -7,6 +7,7 @@ Each function turns arguments into a `Call`, or is a generator of calls. The cla
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from math import ceil
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -38,7 +39,7 @@ from penstock.schemas.deployments import (
     ScheduledFlowRunsBody,
     VersionInfo,
 )
-from penstock.schemas.errors import ObjectNotFound
+from penstock.schemas.errors import ObjectAlreadyExists, ObjectNotFound
 from penstock.schemas.events import Event, EventFilter, EventPage, EventsFilterBody
 from penstock.schemas.filters import (
     AnyTextFilter,
@@ -48,6 +49,7 @@ from penstock.schemas.filters import (
     TaskRunFilter,
     WorkPoolFilter,
     WorkQueueFilter,
+    WorkQueueFilterName,
 )
 from penstock.schemas.flow_runs import (
     FlowRun,
@@ -96,7 +98,30 @@ from penstock.schemas.task_runs import (
     TaskRunSort,
     TaskRunUpdate,
 )
+from penstock.schemas.work import (
+    PollBody,
+    Worker,
+    WorkerFilter,
+    WorkerFlowRun,
+    WorkerHeartbeat,
+    WorkersPage,
+    WorkPool,
+    WorkPoolConcurrencyStatus,
+    WorkPoolConcurrencyStatusBody,
+    WorkPoolCreate,
+    WorkPoolsPage,
+    WorkPoolUpdate,
+    WorkQueue,
+    WorkQueueConcurrencyStatus,
+    WorkQueueConcurrencyStatusBody,
+    WorkQueueCreate,
+    WorkQueueRunsBody,
+    WorkQueuesPage,
+    WorkQueueStatusDetail,
+    WorkQueueUpdate,
+)
 
+_PAGE = 200
 E = TypeVar("E")
 Labels = Mapping[str, bool | int | float | str]
 
@@ -914,3 +939,171 @@ def read_resource_related_automations(resource_id: str) -> Call[list[Automation]
 
 def delete_resource_owned_automations(resource_id: str) -> Call[None]:
     return Call("delete_automations_owned_by_resource", (resource_id,))
+
+
+# --- work pools, queues and workers --------------------------------------------------------------
+
+
+def create_work_pool(work_pool: WorkPoolCreate, overwrite: bool = False) -> Steps[WorkPool]:
+    """Make a pool. With `overwrite` one of that name is changed, which keeps its type."""
+    try:
+        return (yield Call("create_work_pool", body=work_pool))
+    except ObjectAlreadyExists:
+        if not overwrite:
+            raise
+    # The type is not among what can change.
+    update = WorkPoolUpdate(
+        base_job_template=work_pool.base_job_template,
+        concurrency_limit=work_pool.concurrency_limit,
+        description=work_pool.description,
+        is_paused=work_pool.is_paused,
+        storage_configuration=work_pool.storage_configuration,
+    )
+    yield Call("update_work_pool", (work_pool.name,), update)
+    return (yield Call("read_work_pool", (work_pool.name,)))
+
+
+def read_work_pool(work_pool_name: str) -> Call[WorkPool]:
+    return Call("read_work_pool", (work_pool_name,))
+
+
+def read_work_pools(
+    limit: int | None = None,
+    offset: int = 0,
+    work_pool_filter: WorkPoolFilter | None = None,
+) -> Call[list[WorkPool]]:
+    body = WorkPoolsPage(limit=limit, offset=offset, work_pools=work_pool_filter)
+    return Call("read_work_pools", body=body)
+
+
+def update_work_pool(work_pool_name: str, work_pool: WorkPoolUpdate) -> Call[None]:
+    return Call("update_work_pool", (work_pool_name,), work_pool)
+
+
+def delete_work_pool(work_pool_name: str) -> Call[None]:
+    return Call("delete_work_pool", (work_pool_name,))
+
+
+def read_work_pool_concurrency_status(
+    work_pool_name: str, page: int = 1, limit: int | None = None, flow_run_limit: int = 10
+) -> Call[WorkPoolConcurrencyStatus]:
+    body = WorkPoolConcurrencyStatusBody(page=page, limit=limit, flow_run_limit=flow_run_limit)
+    return Call("read_work_pool_concurrency_status", (work_pool_name,), body)
+
+
+def get_scheduled_flow_runs_for_work_pool(
+    work_pool_name: str,
+    work_queue_names: list[str] | None = None,
+    scheduled_before: datetime | None = None,
+) -> Call[list[WorkerFlowRun]]:
+    """Runs that a worker of the pool may start, in the order in which to start them."""
+    body = PollBody(work_queue_names=work_queue_names or [], scheduled_before=scheduled_before)
+    return Call("get_scheduled_flow_runs", (work_pool_name,), body)
+
+
+def send_worker_heartbeat(
+    work_pool_name: str, worker_name: str, heartbeat_interval_seconds: float | None = None
+) -> Call[None]:
+    """Say that the worker is alive; the next time comes after whole seconds, rounded up."""
+    interval = heartbeat_interval_seconds
+    seconds = None if interval is None else ceil(interval)
+    body = WorkerHeartbeat(name=worker_name, heartbeat_interval_seconds=seconds)
+    return Call("worker_heartbeat", (work_pool_name,), body)
+
+
+def read_workers_for_work_pool(
+    work_pool_name: str,
+    worker_filter: WorkerFilter | None = None,
+    offset: int | None = None,
+    limit: int | None = None,
+) -> Call[list[Worker]]:
+    body = WorkersPage(workers=worker_filter, offset=offset or 0, limit=limit)
+    return Call("read_workers", (work_pool_name,), body)
+
+
+def create_work_queue(
+    name: str,
+    description: str | None = None,
+    is_paused: bool | None = None,
+    concurrency_limit: int | None = None,
+    priority: int | None = None,
+    work_pool_name: str | None = None,
+) -> Call[WorkQueue]:
+    """Make a queue; without a pool, in the pool of clients that know none."""
+    body = WorkQueueCreate(
+        name=name,
+        description=description,
+        is_paused=bool(is_paused),
+        concurrency_limit=concurrency_limit,
+        priority=priority,
+    )
+    if work_pool_name is None:
+        return Call("create_work_queue", body=body)
+    return Call("create_work_pool_queue", (work_pool_name,), body)
+
+
+def read_work_queue(id: UUID | str) -> Call[WorkQueue]:
+    return Call("read_work_queue", (id,))
+
+
+def read_work_queue_by_name(name: str, work_pool_name: str | None = None) -> Call[WorkQueue]:
+    if work_pool_name is None:
+        return Call("read_work_queue_by_name", (name,))
+    return Call("read_work_pool_queue", (work_pool_name, name))
+
+
+def read_work_queues(
+    work_pool_name: str | None = None,
+    work_queue_filter: WorkQueueFilter | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Call[list[WorkQueue]]:
+    """Queues of a pool in the order in which they are served, or of all pools by name."""
+    body = WorkQueuesPage(work_queues=work_queue_filter, limit=limit, offset=offset or 0)
+    if work_pool_name is None:
+        return Call("read_work_queues", body=body)
+    return Call("read_work_pool_queues", (work_pool_name,), body)
+
+
+def match_work_queues(
+    prefixes: list[str], work_pool_name: str | None = None
+) -> Steps[list[WorkQueue]]:
+    """All queues whose name begins with one of `prefixes`."""
+    named = WorkQueueFilter(name=WorkQueueFilterName(startswith_=prefixes))
+    found: list[WorkQueue] = []
+    while True:
+        page: list[WorkQueue] = yield read_work_queues(
+            work_pool_name, named, limit=_PAGE, offset=len(found)
+        )
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def update_work_queue(id: UUID | str, **kwargs: Any) -> Call[None]:
+    """Set the fields that are named. Raises `ValueError` when none is."""
+    if not kwargs:
+        raise ValueError("nothing to change; name fields of the work queue")
+    return Call("update_work_queue", (id,), WorkQueueUpdate(**kwargs))
+
+
+def delete_work_queue_by_id(id: UUID | str) -> Call[None]:
+    return Call("delete_work_queue", (id,))
+
+
+def get_runs_in_work_queue(
+    id: UUID | str, limit: int = 10, scheduled_before: datetime | None = None
+) -> Call[list[FlowRun]]:
+    body = WorkQueueRunsBody(limit=limit, scheduled_before=scheduled_before)
+    return Call("read_work_queue_runs", (id,), body)
+
+
+def read_work_queue_status(id: UUID | str) -> Call[WorkQueueStatusDetail]:
+    return Call("read_work_queue_status", (id,))
+
+
+def read_work_queue_concurrency_status(
+    id: UUID | str, page: int = 1, limit: int | None = None
+) -> Call[WorkQueueConcurrencyStatus]:
+    body = WorkQueueConcurrencyStatusBody(page=page, limit=limit)
+    return Call("read_work_queue_concurrency_status", (id,), body)
