@@ -9,6 +9,16 @@ from penstock.client import methods
 from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
 from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.artifacts import (
+    Artifact,
+    ArtifactCollection,
+    ArtifactCreate,
+    ArtifactsFilterBody,
+    ArtifactsFilterPage,
+    ArtifactUpdate,
+    LatestArtifactsFilterBody,
+    LatestArtifactsFilterPage,
+)
 from penstock.schemas.automations import (
     Automation,
     AutomationCreate,
@@ -110,6 +120,7 @@ from penstock.schemas.limits import (
     TaggedSlotsIncrement,
 )
 from penstock.schemas.logs import Log, LogCreate, LogFilter, LogSort
+from penstock.schemas.saved_searches import SavedSearch, SavedSearchCreate, SavedSearchesPage
 from penstock.schemas.schedules import AnySchedule
 from penstock.schemas.states import OrchestrationResult, State, StateCreate
 from penstock.schemas.task_runs import (
@@ -123,6 +134,26 @@ from penstock.schemas.task_runs import (
     TaskRunUpdate,
 )
 from penstock.schemas.task_workers import TaskWorker, TaskWorkersFilterBody
+from penstock.schemas.ui import (
+    CountByState,
+    DashboardCountsBody,
+    FlowIdsBody,
+    FlowRunIdsBody,
+    SchemaValidationBody,
+    SchemaValuesValidationResponse,
+    SimpleFlowRun,
+    SimpleFlowRunsPage,
+    SimpleNextFlowRun,
+    TaskRunCountsBody,
+    UITaskRun,
+)
+from penstock.schemas.variables import (
+    Variable,
+    VariableCreate,
+    VariablesFilterBody,
+    VariablesFilterPage,
+    VariableUpdate,
+)
 from penstock.schemas.work import (
     PollBody,
     Worker,
@@ -1301,6 +1332,132 @@ class SyncMethods:
     def read_task_workers(self, body: TaskWorkersFilterBody | None = None) -> list[TaskWorker]:
         """POST /task_workers/filter"""
         return self.call("read_task_workers", body=body)
+
+    def create_artifact(self, body: ArtifactCreate) -> Artifact:
+        """POST /artifacts/"""
+        return self.call("create_artifact", body=body)
+
+    def count_artifacts(self, body: ArtifactsFilterBody | None = None) -> int:
+        """POST /artifacts/count"""
+        return self.call("count_artifacts", body=body)
+
+    def read_artifacts(self, body: ArtifactsFilterPage | None = None) -> list[Artifact]:
+        """POST /artifacts/filter"""
+        return self.call("read_artifacts", body=body)
+
+    def count_latest_artifacts(self, body: LatestArtifactsFilterBody | None = None) -> int:
+        """POST /artifacts/latest/count"""
+        return self.call("count_latest_artifacts", body=body)
+
+    def read_latest_artifacts(
+        self, body: LatestArtifactsFilterPage | None = None
+    ) -> list[ArtifactCollection]:
+        """POST /artifacts/latest/filter"""
+        return self.call("read_latest_artifacts", body=body)
+
+    def delete_artifact(self, id: UUID | str) -> None:
+        """DELETE /artifacts/{id}"""
+        self.call("delete_artifact", id)
+
+    def read_artifact(self, id: UUID | str) -> Artifact:
+        """GET /artifacts/{id}"""
+        return self.call("read_artifact", id)
+
+    def update_artifact(self, id: UUID | str, body: ArtifactUpdate) -> None:
+        """PATCH /artifacts/{id}"""
+        self.call("update_artifact", id, body=body)
+
+    def read_latest_artifact(self, key: str) -> Artifact:
+        """GET /artifacts/{key}/latest"""
+        return self.call("read_latest_artifact", key)
+
+    def read_view_content(self, view: str) -> dict[str, Any]:
+        """GET /collections/views/{view}"""
+        return self.call("read_view_content", view)
+
+    def create_saved_search(self, body: SavedSearchCreate) -> SavedSearch:
+        """PUT /saved_searches/"""
+        return self.call("create_saved_search", body=body)
+
+    def read_saved_searches(self, body: SavedSearchesPage | None = None) -> list[SavedSearch]:
+        """POST /saved_searches/filter"""
+        return self.call("read_saved_searches", body=body)
+
+    def delete_saved_search(self, id: UUID | str) -> None:
+        """DELETE /saved_searches/{id}"""
+        self.call("delete_saved_search", id)
+
+    def read_saved_search(self, id: UUID | str) -> SavedSearch:
+        """GET /saved_searches/{id}"""
+        return self.call("read_saved_search", id)
+
+    def count_task_runs_by_flow_run(self, body: FlowRunIdsBody) -> dict[str, int]:
+        """POST /ui/flow_runs/count-task-runs"""
+        return self.call("count_task_runs_by_flow_run", body=body)
+
+    def read_flow_run_history(self, body: SimpleFlowRunsPage | None = None) -> list[SimpleFlowRun]:
+        """POST /ui/flow_runs/history"""
+        return self.call("read_flow_run_history", body=body)
+
+    def count_deployments_by_flow(self, body: FlowIdsBody) -> dict[str, int]:
+        """POST /ui/flows/count-deployments"""
+        return self.call("count_deployments_by_flow", body=body)
+
+    def next_runs_by_flow(self, body: FlowIdsBody) -> dict[str, SimpleNextFlowRun | None]:
+        """POST /ui/flows/next-runs"""
+        return self.call("next_runs_by_flow", body=body)
+
+    def validate_obj(self, body: SchemaValidationBody) -> SchemaValuesValidationResponse:
+        """POST /ui/schemas/validate"""
+        return self.call("validate_obj", body=body)
+
+    def read_task_run_counts_by_state(self, body: TaskRunCountsBody | None = None) -> CountByState:
+        """POST /ui/task_runs/count"""
+        return self.call("read_task_run_counts_by_state", body=body)
+
+    def read_dashboard_task_run_counts(self, body: DashboardCountsBody) -> list[dict[str, int]]:
+        """POST /ui/task_runs/dashboard/counts"""
+        return self.call("read_dashboard_task_run_counts", body=body)
+
+    def read_task_run_with_flow_run_name(self, id: UUID | str) -> UITaskRun:
+        """GET /ui/task_runs/{id}"""
+        return self.call("read_task_run_with_flow_run_name", id)
+
+    def create_variable(self, body: VariableCreate) -> Variable:
+        """POST /variables/"""
+        return self.call("create_variable", body=body)
+
+    def count_variables(self, body: VariablesFilterBody | None = None) -> int:
+        """POST /variables/count"""
+        return self.call("count_variables", body=body)
+
+    def read_variables(self, body: VariablesFilterPage | None = None) -> list[Variable]:
+        """POST /variables/filter"""
+        return self.call("read_variables", body=body)
+
+    def delete_variable_by_name(self, name: str) -> None:
+        """DELETE /variables/name/{name}"""
+        self.call("delete_variable_by_name", name)
+
+    def read_variable_by_name(self, name: str) -> Variable:
+        """GET /variables/name/{name}"""
+        return self.call("read_variable_by_name", name)
+
+    def update_variable_by_name(self, name: str, body: VariableUpdate) -> None:
+        """PATCH /variables/name/{name}"""
+        self.call("update_variable_by_name", name, body=body)
+
+    def delete_variable(self, id: UUID | str) -> None:
+        """DELETE /variables/{id}"""
+        self.call("delete_variable", id)
+
+    def read_variable(self, id: UUID | str) -> Variable:
+        """GET /variables/{id}"""
+        return self.call("read_variable", id)
+
+    def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
+        """PATCH /variables/{id}"""
+        self.call("update_variable", id, body=body)
 
 
 class AsyncMethods:
@@ -2495,3 +2652,135 @@ class AsyncMethods:
     ) -> list[TaskWorker]:
         """POST /task_workers/filter"""
         return await self.call("read_task_workers", body=body)
+
+    async def create_artifact(self, body: ArtifactCreate) -> Artifact:
+        """POST /artifacts/"""
+        return await self.call("create_artifact", body=body)
+
+    async def count_artifacts(self, body: ArtifactsFilterBody | None = None) -> int:
+        """POST /artifacts/count"""
+        return await self.call("count_artifacts", body=body)
+
+    async def read_artifacts(self, body: ArtifactsFilterPage | None = None) -> list[Artifact]:
+        """POST /artifacts/filter"""
+        return await self.call("read_artifacts", body=body)
+
+    async def count_latest_artifacts(self, body: LatestArtifactsFilterBody | None = None) -> int:
+        """POST /artifacts/latest/count"""
+        return await self.call("count_latest_artifacts", body=body)
+
+    async def read_latest_artifacts(
+        self, body: LatestArtifactsFilterPage | None = None
+    ) -> list[ArtifactCollection]:
+        """POST /artifacts/latest/filter"""
+        return await self.call("read_latest_artifacts", body=body)
+
+    async def delete_artifact(self, id: UUID | str) -> None:
+        """DELETE /artifacts/{id}"""
+        await self.call("delete_artifact", id)
+
+    async def read_artifact(self, id: UUID | str) -> Artifact:
+        """GET /artifacts/{id}"""
+        return await self.call("read_artifact", id)
+
+    async def update_artifact(self, id: UUID | str, body: ArtifactUpdate) -> None:
+        """PATCH /artifacts/{id}"""
+        await self.call("update_artifact", id, body=body)
+
+    async def read_latest_artifact(self, key: str) -> Artifact:
+        """GET /artifacts/{key}/latest"""
+        return await self.call("read_latest_artifact", key)
+
+    async def read_view_content(self, view: str) -> dict[str, Any]:
+        """GET /collections/views/{view}"""
+        return await self.call("read_view_content", view)
+
+    async def create_saved_search(self, body: SavedSearchCreate) -> SavedSearch:
+        """PUT /saved_searches/"""
+        return await self.call("create_saved_search", body=body)
+
+    async def read_saved_searches(self, body: SavedSearchesPage | None = None) -> list[SavedSearch]:
+        """POST /saved_searches/filter"""
+        return await self.call("read_saved_searches", body=body)
+
+    async def delete_saved_search(self, id: UUID | str) -> None:
+        """DELETE /saved_searches/{id}"""
+        await self.call("delete_saved_search", id)
+
+    async def read_saved_search(self, id: UUID | str) -> SavedSearch:
+        """GET /saved_searches/{id}"""
+        return await self.call("read_saved_search", id)
+
+    async def count_task_runs_by_flow_run(self, body: FlowRunIdsBody) -> dict[str, int]:
+        """POST /ui/flow_runs/count-task-runs"""
+        return await self.call("count_task_runs_by_flow_run", body=body)
+
+    async def read_flow_run_history(
+        self, body: SimpleFlowRunsPage | None = None
+    ) -> list[SimpleFlowRun]:
+        """POST /ui/flow_runs/history"""
+        return await self.call("read_flow_run_history", body=body)
+
+    async def count_deployments_by_flow(self, body: FlowIdsBody) -> dict[str, int]:
+        """POST /ui/flows/count-deployments"""
+        return await self.call("count_deployments_by_flow", body=body)
+
+    async def next_runs_by_flow(self, body: FlowIdsBody) -> dict[str, SimpleNextFlowRun | None]:
+        """POST /ui/flows/next-runs"""
+        return await self.call("next_runs_by_flow", body=body)
+
+    async def validate_obj(self, body: SchemaValidationBody) -> SchemaValuesValidationResponse:
+        """POST /ui/schemas/validate"""
+        return await self.call("validate_obj", body=body)
+
+    async def read_task_run_counts_by_state(
+        self, body: TaskRunCountsBody | None = None
+    ) -> CountByState:
+        """POST /ui/task_runs/count"""
+        return await self.call("read_task_run_counts_by_state", body=body)
+
+    async def read_dashboard_task_run_counts(
+        self, body: DashboardCountsBody
+    ) -> list[dict[str, int]]:
+        """POST /ui/task_runs/dashboard/counts"""
+        return await self.call("read_dashboard_task_run_counts", body=body)
+
+    async def read_task_run_with_flow_run_name(self, id: UUID | str) -> UITaskRun:
+        """GET /ui/task_runs/{id}"""
+        return await self.call("read_task_run_with_flow_run_name", id)
+
+    async def create_variable(self, body: VariableCreate) -> Variable:
+        """POST /variables/"""
+        return await self.call("create_variable", body=body)
+
+    async def count_variables(self, body: VariablesFilterBody | None = None) -> int:
+        """POST /variables/count"""
+        return await self.call("count_variables", body=body)
+
+    async def read_variables(self, body: VariablesFilterPage | None = None) -> list[Variable]:
+        """POST /variables/filter"""
+        return await self.call("read_variables", body=body)
+
+    async def delete_variable_by_name(self, name: str) -> None:
+        """DELETE /variables/name/{name}"""
+        await self.call("delete_variable_by_name", name)
+
+    async def read_variable_by_name(self, name: str) -> Variable:
+        """GET /variables/name/{name}"""
+        return await self.call("read_variable_by_name", name)
+
+    async def update_variable_by_name(self, name: str, body: VariableUpdate) -> None:
+        """PATCH /variables/name/{name}"""
+        await self.call("update_variable_by_name", name, body=body)
+
+    async def delete_variable(self, id: UUID | str) -> None:
+        """DELETE /variables/{id}"""
+        await self.call("delete_variable", id)
+
+    async def read_variable(self, id: UUID | str) -> Variable:
+        """GET /variables/{id}"""
+        return await self.call("read_variable", id)
+
+    async def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
+        """PATCH /variables/{id}"""
+        await self.call("update_variable", id, body=body)

@@ -2,16 +2,21 @@
 
 from penstock.schemas.operations import (
     admin,
+    artifacts,
     automations,
     blocks,
+    collections,
     deployments,
     events,
     flow_runs,
     flows,
     limits,
     logs,
+    saved_searches,
     task_runs,
     task_workers,
+    ui,
+    variables,
     work,
 )
 from penstock.schemas.operations.operation import Operation, Query, table
@@ -32,6 +37,11 @@ OPERATIONS: dict[str, Operation] = table(
             blocks,
             automations,
             task_workers,
+            artifacts,
+            collections,
+            saved_searches,
+            ui,
+            variables,
         )
         for operation in resource.OPERATIONS.values()
     )

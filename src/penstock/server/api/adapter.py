@@ -49,7 +49,21 @@ OLDEST_API_VERSION = (0, 8, 0)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CLIENT = re.compile(r"(?:prefect|penstock)/(\d+(?:\.\d+)*)")
 _READING_SEGMENTS = frozenset(
-    {"filter", "count", "count-by", "history", "lateness", "paginate", "next", "concurrency_status"}
+    {
+        "filter",
+        "count",
+        "count-by",
+        "history",
+        "lateness",
+        "paginate",
+        "next",
+        "concurrency_status",
+        "count-task-runs",
+        "count-deployments",
+        "next-runs",
+        "validate",
+        "counts",
+    }
 )
 
 

@@ -10,6 +10,7 @@ from penstock.server.api.adapter import Handler, Route, mechanical
 from penstock.server.api.http import (
     admin,
     automations,
+    collections,
     deployments,
     events,
     flow_runs,
@@ -29,6 +30,7 @@ HANDLERS: dict[str, Handler] = {
     **limits.HANDLERS,
     **logs.HANDLERS,
     **work.HANDLERS,
+    **collections.HANDLERS,
 }
 
 

@@ -4,6 +4,7 @@ A member that is not required may always be null. References lead nowhere outsid
 the server never asks another address for a part of one.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,38 @@ def misfit(value: Any, schema: bytes | str, *, required: bool = True) -> str | N
     except RecursionError:
         raise SchemaInvalid("it refers to itself without end") from None
     return None if problem is None else f"{problem.json_path}: {problem.message}"
+
+
+def misfits(value: Any, schema: bytes | str) -> Iterator[tuple[list[str | int], str]]:
+    """Everything in `value` that does not fit the JSON text `schema`: its path, and what is wrong.
+
+    A missing member is told at its own path. Null fits a member of the outermost object that is
+    not required. Raises `SchemaInvalid`.
+    """
+    from referencing.exceptions import Unresolvable
+
+    validator, optional = _validator(schema, True)
+    missing: set[tuple[str | int, ...]] = set()
+    if isinstance(value, dict):
+        value = {
+            name: item for name, item in value.items() if item is not None or name not in optional
+        }
+    try:
+        for problem in validator.iter_errors(value):
+            path = list(problem.absolute_path)
+            if problem.validator != "required":
+                yield path, problem.message
+                continue
+            # There is one problem for each missing member, and it does not say which one.
+            for name in problem.validator_value:
+                place = (*path, name)
+                if name not in problem.instance and place not in missing:
+                    missing.add(place)
+                    yield list(place), f"{name!r} is a required property"
+    except Unresolvable as error:
+        raise SchemaInvalid(f"it refers to nothing: {error}") from None
+    except RecursionError:
+        raise SchemaInvalid("it refers to itself without end") from None
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from penstock.schemas.operations import OPERATIONS
 from penstock.server.ops import (
     admin,
     agent_queues,
+    artifacts,
     automations,
     block_documents,
     block_schemas,
@@ -29,9 +30,12 @@ from penstock.server.ops import (
     logs,
     polling,
     resume,
+    saved_searches,
     tag_limits,
     task_runs,
     task_workers,
+    ui,
+    variables,
     work_pools,
     work_queues,
     workers,
@@ -63,6 +67,10 @@ _MODULES: tuple[ModuleType, ...] = (
     block_documents,
     automations,
     task_workers,
+    artifacts,
+    saved_searches,
+    ui,
+    variables,
 )
 
 

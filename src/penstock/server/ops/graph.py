@@ -6,7 +6,14 @@ from typing import Any
 
 from penstock.base import json
 from penstock.schemas.errors import Refusal
-from penstock.schemas.flow_runs import DependencyResult, Edge, Graph, GraphState, Node
+from penstock.schemas.flow_runs import (
+    DependencyResult,
+    Edge,
+    Graph,
+    GraphArtifact,
+    GraphState,
+    Node,
+)
 from penstock.schemas.states import StateType
 from penstock.schemas.task_runs import TaskRunResult
 from penstock.server.ops import views
@@ -64,13 +71,14 @@ def read_flow_run_graph_v2(
             "list them by filter instead"
         )
     children = {row["parent_task_run_id"]: row for row in tx.all("flow_run.children", id=id)}
-    nodes = _Nodes(rows, children).nodes(since)
+    artifacts = _artifacts(tx, context, id)
+    nodes = _Nodes(rows, children, artifacts).nodes(since)
     return Graph(
         start_time=run["start_time"],
         end_time=run["end_time"],
         root_node_ids=[node.id for node in nodes if not node.parents and not node.encapsulating],
         nodes=[(node.id, node) for node in nodes],
-        artifacts=[],
+        artifacts=artifacts[None],
         states=[
             GraphState(id=row["id"], timestamp=row["timestamp"], type=row["type"], name=row["name"])
             for row in tx.all("flow_run.states", id=id)
@@ -78,11 +86,35 @@ def read_flow_run_graph_v2(
     )
 
 
+_Artifacts = defaultdict[str | None, list[GraphArtifact]]
+
+
+def _artifacts(tx: Tx, context: Context, id: str) -> _Artifacts:
+    """The artifacts of a flow run by the task run that made them (None: the flow itself).
+
+    The first ones up to the server's limit, with the data of progress only.
+    """
+    found: _Artifacts = defaultdict(list)
+    for row in tx.all("artifact.for_graph", id=id, limit=context.limits.graph_artifacts):
+        found[row["task_run_id"]].append(
+            GraphArtifact(
+                id=row["id"],
+                created=row["created"],
+                key=row["key"],
+                type=row["type"],
+                is_latest=row["is_latest"],
+                data=row["data"],
+            )
+        )
+    return found
+
+
 class _Nodes:
     """Nodes from rows: first who is who, then the edges in both directions."""
 
-    def __init__(self, rows: list[Row], children: dict[str, Row]) -> None:
+    def __init__(self, rows: list[Row], children: dict[str, Row], artifacts: _Artifacts) -> None:
         self._rows = rows
+        self._artifacts = artifacts
         self._children = children
         # Edges name task runs; a subflow's node goes by the id of the subflow run.
         self._node_ids: dict[str, str] = {
@@ -141,7 +173,7 @@ class _Nodes:
             parents=_edges(self._parents[node_id]),
             children=_edges(self._children_of[node_id]),
             encapsulating=_edges(self._encapsulating[node_id]),
-            artifacts=[],
+            artifacts=self._artifacts[row["id"]],
         )
 
 

@@ -121,3 +121,38 @@ def event_intervals(
         GROUP BY bucket
     """  # noqa: S608
     return {row["bucket"]: row["events"] for row in tx.fetch(sql, [first, step, *params])}
+
+
+def runs_by_state(tx: Tx, entity: str, filters: Mapping[str, Any]) -> list[Row]:
+    """Rows of `state_type` and `runs`, without the runs that have no state."""
+    inner, params = matching(entity, filters, dialect=tx.dialect)
+    sql = f"""
+        SELECT state_type, COUNT(*) AS runs FROM ({inner}) AS matched
+        WHERE state_type IS NOT NULL GROUP BY state_type
+    """  # noqa: S608
+    return tx.fetch(sql, params)
+
+
+def runs_by_outcome(
+    tx: Tx, filters: Mapping[str, Any], *, start: datetime, end: datetime, intervals: int
+) -> list[Row]:
+    """Rows of `bucket`, `completed` and `failed` (crashed ones too) of task runs by their start.
+
+    The time from `start` to `end` is divided into equal intervals, numbered from zero.
+    """
+    if end <= start:
+        return []
+    inner, params = matching("task_run", filters, dialect=tx.dialect)
+    first, last = microseconds(start), microseconds(end)
+    step = -((first - last) // intervals)
+    sql = f"""
+        SELECT bucket,
+            SUM(CASE WHEN state_type = 'COMPLETED' THEN 1 ELSE 0 END) AS completed,
+            SUM(CASE WHEN state_type IN ('FAILED', 'CRASHED') THEN 1 ELSE 0 END) AS failed
+        FROM (
+            SELECT (start_time - ?) / ? AS bucket, state_type FROM ({inner}) AS matched
+            WHERE start_time >= ? AND start_time < ?
+        ) AS placed
+        GROUP BY bucket
+    """  # noqa: S608
+    return tx.fetch(sql, [first, step, *params, first, last])

@@ -92,6 +92,7 @@ FLAGS = frozenset(
         "enforce_parameter_schema",
         "holds_slots",
         "is_anonymous",
+        "is_latest",
         "is_paused",
         "is_protected",
         "paused",

@@ -12,6 +12,7 @@ OF_THE_EDGE = {
     "hello",
     "perform_readiness_check",
     "read_settings",
+    "read_view_content",
     "read_version",
     "server_version",
 }

@@ -47,3 +47,7 @@ CREATE TABLE saved_search (
     created BIGINT NOT NULL,
     updated BIGINT NOT NULL
 );
+
+-- Results of runs are listed as artifacts: the states that have one, which most have not.
+CREATE INDEX flow_run_state_with_data ON flow_run_state (id) WHERE data IS NOT NULL;
+CREATE INDEX task_run_state_with_data ON task_run_state (id) WHERE data IS NOT NULL;

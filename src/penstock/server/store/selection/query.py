@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from penstock.server.store.selection.artifacts import artifacts_and_results
 from penstock.server.store.selection.blocks import WITH_SCHEMA_AND_TYPE, WITH_TYPE
 from penstock.server.store.selection.conditions import Part
 from penstock.server.store.selection.feed import (
@@ -60,6 +61,8 @@ _SOURCES = {
     "block_schema": WITH_TYPE,
     "block_document": WITH_SCHEMA_AND_TYPE,
     "automation": "SELECT automation.* FROM automation",
+    "variable": "SELECT variable.* FROM variable",
+    "artifact_collection": "SELECT artifact_collection.* FROM artifact_collection",
 }
 
 _COLUMNS = {
@@ -67,6 +70,7 @@ _COLUMNS = {
     "UPDATED": "updated",
     "NAME": "name",
     "BLOCK_TYPE_AND_NAME": "name",
+    "KEY": "key",
     "ID": "id",
     "EXPECTED_START_TIME": "expected_start_time",
     "NEXT_SCHEDULED_START_TIME": "next_scheduled_start_time",
@@ -74,6 +78,8 @@ _COLUMNS = {
     "TIMESTAMP": "timestamp",
     "PRIORITY": "priority",
 }
+
+_NULLABLE = frozenset({"START_TIME", "END_TIME", "EXPECTED_START_TIME", "KEY"})
 
 
 def select(
@@ -97,7 +103,8 @@ def select(
         sql, params = select_events(filters.get("event"), sort, after, dialect)
     else:
         where = _conditions(entity, filters, dialect)
-        sql = f"{_SOURCES[entity]}{where_clause(where)} ORDER BY {_order(entity, sort, dialect)}"
+        source = _source(entity, filters, dialect)
+        sql = f"{source}{where_clause(where)} ORDER BY {_order(entity, sort, dialect)}"
         params = list(where.params)
     if limit is not None or (offset and dialect == "sqlite"):
         sql += " LIMIT ?"
@@ -115,7 +122,8 @@ def count(
     if entity == "event":
         return count_events(filters.get("event"), dialect)
     where = _conditions(entity, filters, dialect)
-    return f"SELECT count(*) AS count FROM {entity}{where_clause(where)}", list(where.params)
+    table = _table(entity, filters, dialect)
+    return f"SELECT count(*) AS count FROM {table}{where_clause(where)}", list(where.params)
 
 
 def matching(
@@ -126,6 +134,17 @@ def matching(
         return matching_events(filters.get("event"), dialect)
     where = _conditions(entity, filters, dialect)
     return f"SELECT {entity}.* FROM {entity}{where_clause(where)}", list(where.params)
+
+
+def _source(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> str:
+    if entity == "artifact":
+        return f"SELECT artifact.* FROM {_table(entity, filters, dialect)}"
+    return _SOURCES[entity]
+
+
+def _table(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> str:
+    """What rows of `entity` come from: its table, for artifacts with the results beside it."""
+    return artifacts_and_results(filters.get(entity), dialect) if entity == "artifact" else entity
 
 
 def _conditions(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> Part:
@@ -146,7 +165,7 @@ def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
         column = f"coalesce({entity}.start_time, {entity}.expected_start_time)"
     else:
         column = f"{entity}.{_COLUMNS[name]}"
-    if name == "NAME":
+    if name in ("NAME", "KEY"):
         column = _by_text(column, dialect)
     if name == "BLOCK_TYPE_AND_NAME":
         first, column = (_by_text(place, dialect) for place in ("block_type.name", column))
@@ -154,7 +173,7 @@ def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
     nulls = ""
     if name == "NEXT_SCHEDULED_START_TIME":
         nulls = " NULLS LAST"
-    elif dialect == "postgresql" and name in ("START_TIME", "END_TIME", "EXPECTED_START_TIME"):
+    elif dialect == "postgresql" and name in _NULLABLE:
         nulls = " NULLS FIRST" if direction == "ASC" else " NULLS LAST"
     return f"{column} {direction}{nulls}, {entity}.id {direction}"
 

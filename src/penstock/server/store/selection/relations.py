@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from penstock.server.store.selection.artifacts import ARTIFACT, ARTIFACT_COLLECTION, VARIABLE
 from penstock.server.store.selection.automations import AUTOMATION
 from penstock.server.store.selection.blocks import BLOCK_DOCUMENT, BLOCK_SCHEMA, BLOCK_TYPE
 from penstock.server.store.selection.conditions import TRUE, Part, Table, compiled, joined
@@ -25,6 +26,9 @@ TABLES: dict[str, Table] = {
     "block_schema": BLOCK_SCHEMA,
     "block_document": BLOCK_DOCUMENT,
     "automation": AUTOMATION,
+    "variable": VARIABLE,
+    "artifact": ARTIFACT,
+    "artifact_collection": ARTIFACT_COLLECTION,
 }
 
 
@@ -98,6 +102,20 @@ def _of_block_document(filters: Filters, dialect: Dialect) -> Iterable[Part]:
             yield _exists(other, link, [_own(other, filters, dialect)])
 
 
+def _of_artifact(table: str) -> Callable[[Filters, Dialect], Iterable[Part]]:
+    def others(filters: Filters, dialect: Dialect) -> Iterable[Part]:
+        """The task run that made it, and the flow run, flow and deployment that was part of."""
+        if "task_run" in filters:
+            own = _own("task_run", filters, dialect)
+            yield _exists("task_run", f"task_run.id = {table}.task_run_id", [own])
+        belongings = list(_belongings(filters, dialect))
+        if "flow_run" in filters or belongings:
+            parts = [_own("flow_run", filters, dialect), *belongings]
+            yield _exists("flow_run", f"flow_run.id = {table}.flow_run_id", parts)
+
+    return others
+
+
 def _belongings(filters: Filters, dialect: Dialect) -> Iterable[Part]:
     """What a flow run belongs to: its flow, its deployment, its queue and pool."""
     if "flow" in filters:
@@ -134,4 +152,6 @@ _OTHERS: dict[str, Callable[[Filters, Dialect], Iterable[Part]]] = {
     "work_queue": _of_work_queue,
     "block_type": _of_block_type,
     "block_document": _of_block_document,
+    "artifact": _of_artifact("artifact"),
+    "artifact_collection": _of_artifact("artifact_collection"),
 }

@@ -1,0 +1,99 @@
+"""Operations: Artifacts of runs, and the newest of each key."""
+
+from uuid import UUID
+
+from penstock.schemas.artifacts import (
+    Artifact,
+    ArtifactCollection,
+    ArtifactCreate,
+    ArtifactsFilterBody,
+    ArtifactsFilterPage,
+    ArtifactUpdate,
+    LatestArtifactsFilterBody,
+    LatestArtifactsFilterPage,
+)
+from penstock.schemas.operations.operation import Operation, table
+
+OPERATIONS = table(
+    Operation(
+        name="create_artifact",
+        method="POST",
+        path="/artifacts/",
+        body=ArtifactCreate,
+        response=Artifact,
+        created=True,
+    ),
+    Operation(
+        name="count_artifacts",
+        method="POST",
+        path="/artifacts/count",
+        body=ArtifactsFilterBody,
+        body_required=False,
+        response=int,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_artifacts",
+        method="POST",
+        path="/artifacts/filter",
+        body=ArtifactsFilterPage,
+        body_required=False,
+        response=list[Artifact],
+        repeatable=True,
+    ),
+    Operation(
+        name="count_latest_artifacts",
+        method="POST",
+        path="/artifacts/latest/count",
+        body=LatestArtifactsFilterBody,
+        body_required=False,
+        response=int,
+        repeatable=True,
+    ),
+    Operation(
+        name="read_latest_artifacts",
+        method="POST",
+        path="/artifacts/latest/filter",
+        body=LatestArtifactsFilterPage,
+        body_required=False,
+        response=list[ArtifactCollection],
+        repeatable=True,
+    ),
+    Operation(
+        name="delete_artifact",
+        method="DELETE",
+        path="/artifacts/{id}",
+        params=(UUID,),
+        status=204,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="read_artifact",
+        method="GET",
+        path="/artifacts/{id}",
+        params=(UUID,),
+        response=Artifact,
+        errors=(404,),
+        repeatable=True,
+    ),
+    Operation(
+        name="update_artifact",
+        method="PATCH",
+        path="/artifacts/{id}",
+        params=(UUID,),
+        body=ArtifactUpdate,
+        status=204,
+        errors=(404, 409),
+        repeatable=True,
+    ),
+    Operation(
+        name="read_latest_artifact",
+        method="GET",
+        path="/artifacts/{key}/latest",
+        params=(str,),
+        response=Artifact,
+        errors=(404,),
+        repeatable=True,
+    ),
+)
