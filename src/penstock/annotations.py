@@ -7,8 +7,6 @@ opaque         wait for a future itself, but do not look inside its value
 freeze         a parameter that a deployment may not override
 """
 
-from __future__ import annotations
-
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")

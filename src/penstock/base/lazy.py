@@ -4,8 +4,6 @@ Importing `penstock` must stay cheap, and some standard and third-party modules 
 pydantic, cloudpickle, lzma. A module that needs one of them only sometimes holds a `LazyModule`.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from types import ModuleType
 from typing import Any

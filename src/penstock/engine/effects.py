@@ -4,8 +4,6 @@ A core is a generator. It yields one of these, and the driver sends back the ans
 docstring, or throws what went wrong into the core. Nothing here does anything by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

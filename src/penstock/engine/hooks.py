@@ -1,7 +1,5 @@
 """Hooks: functions of the user that are called when a run enters a state."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any

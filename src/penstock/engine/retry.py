@@ -1,7 +1,5 @@
 """When a failed run is tried again, and after how long."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

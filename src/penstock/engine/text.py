@@ -1,7 +1,5 @@
 """Text of users that must be written as UTF-8, whatever is in it."""
 
-from __future__ import annotations
-
 
 def readable(text: str) -> str:
     """`text`, with code points that UTF-8 cannot say (of an undecodable file name) spelled out."""

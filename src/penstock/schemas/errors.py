@@ -12,8 +12,6 @@ ExternalSignal (BaseException)        TerminationSignal
 A message says what failed, with which object, and what to do next.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 

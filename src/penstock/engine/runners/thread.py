@@ -1,7 +1,5 @@
 """A pool of threads that grows when work waits and nobody is idle."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable

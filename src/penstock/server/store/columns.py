@@ -8,6 +8,7 @@ is one of these, as it is plain text in one table and JSON in another.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw
@@ -112,8 +113,12 @@ def microseconds(instant: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+@lru_cache(maxsize=4_096)
 def instant(value: int) -> datetime:
-    """The aware instant that lies `value` microseconds after 1970-01-01 UTC."""
+    """The aware instant that lies `value` microseconds after 1970-01-01 UTC.
+
+    Kept for the next time: the columns of a row often hold one instant, and rows are read again.
+    """
     return _EPOCH + timedelta(0, 0, value)  # half the time of the keyword
 
 
@@ -138,25 +143,42 @@ def converter(column: str) -> Callable[[Any], Any] | None:
             return None
 
 
+_EXPRESSIONS: dict[Callable[[Any], Any], str] = {
+    instant: "instant({value})",
+    Raw: "Raw({value})",
+    bool: "{value} != 0",
+}
+"""What `converter` gives, as the text of an expression: a call of Python for each would cost more
+than the conversion."""
+
+
+@lru_cache(maxsize=1_024)
+def _maker(names: tuple[str, ...]) -> Callable[[Sequence[Any]], Row]:
+    """A function from the values of one result row to a `Row`, compiled for these columns."""
+    members = []
+    for place, name in enumerate(names):
+        convert = converter(name)
+        value = f"v{place}"
+        if convert is not None:
+            converted = _EXPRESSIONS[convert].format(value=value)
+            value = f"{converted} if {value} is not None else None"
+        members.append(f"{name!r}: {value}")
+    given = "".join(f"v{place}, " for place in range(len(names)))
+    text = f"def row(values):\n    ({given}) = values\n    return {{{', '.join(members)}}}\n"
+    # The text holds nothing but quoted names and the expressions above.
+    known: dict[str, Any] = {"instant": instant, "Raw": Raw}
+    exec(text, known)  # noqa: S102
+    return known["row"]
+
+
 class RowMaker:
     """Makes rows of one statement's results; everything that depends on names is done once."""
 
-    __slots__ = ("_conversions", "_names")
+    __slots__ = ("row",)
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-        self._conversions = tuple(
-            (name, convert) for name in self._names if (convert := converter(name)) is not None
-        )
-
-    def row(self, values: Sequence[Any]) -> Row:
-        row = dict(zip(self._names, values, strict=True))
-        for name, convert in self._conversions:
-            value = row[name]
-            if value is not None:
-                row[name] = convert(value)
-        return row
+        self.row = _maker(tuple(names))
+        """The row with these values. Raises `ValueError` when they are more or fewer."""
 
     def rows(self, results: Iterable[Sequence[Any]]) -> list[Row]:
-        make = self.row
-        return [make(values) for values in results]
+        return list(map(self.row, results))

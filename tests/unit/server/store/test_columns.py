@@ -54,5 +54,5 @@ def test_a_row_has_its_names_in_order_and_its_values_converted() -> None:
 
 
 def test_a_row_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="unpack"):
         RowMaker(["a", "b"]).row(("only one",))
