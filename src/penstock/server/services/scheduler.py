@@ -8,6 +8,8 @@ from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.ops.planning import TOPIC, Planned, due_schedules, planned, store_plans
 from penstock.server.store.store import Store
 
+LARGEST_BATCH = 60
+"""Runs in one transaction at most: some milliseconds, which others have to wait for the writer."""
 READ = 1_000
 """Schedules that are looked at together; equal ones among them are worked out once."""
 
@@ -33,7 +35,7 @@ class Scheduler:
         self.interval_seconds = interval_seconds
         self._store = store
         self._horizon = horizon or Horizon()
-        self._batch = batch
+        self._batch = min(batch, LARGEST_BATCH)
 
     async def run_once(self, now: datetime) -> int:
         """Plan what is due at `now`; how many runs were made."""
