@@ -176,8 +176,8 @@ def view(row: Mapping[str, Any]) -> Automation:
         description=row["description"],
         enabled=row["enabled"],
         tags=row["tags"],
-        trigger=definition["trigger"],  # pyright: ignore[reportArgumentType]
-        **{name: definition[name] for name in ACTION_LISTS},  # pyright: ignore[reportArgumentType]
+        trigger=definition["trigger"],
+        **{name: definition[name] for name in ACTION_LISTS},
     )
 
 
