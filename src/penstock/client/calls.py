@@ -59,7 +59,8 @@ def plan(call: Call[T]) -> Steps[T]:
     extensions: frozenset[str] = yield AskExtensions()
     if call.operation == "begin_flow_run":
         return (yield from _begin(call, extensions))
-    if operation(call.operation).extension and call.operation not in extensions:
+    op = operation(call.operation)
+    if op.extension and op.name not in extensions and op.resource not in extensions:
         raise LookupError(
             f"the server does not offer the operation {call.operation!r}; upgrade the server"
         )

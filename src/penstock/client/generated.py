@@ -134,6 +134,7 @@ from penstock.schemas.task_runs import (
     TaskRunUpdate,
 )
 from penstock.schemas.task_workers import TaskWorker, TaskWorkersFilterBody
+from penstock.schemas.tokens import NewToken, Token, TokenCreate
 from penstock.schemas.ui import (
     CountByState,
     DashboardCountsBody,
@@ -1458,6 +1459,18 @@ class SyncMethods:
     def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
         """PATCH /variables/{id}"""
         self.call("update_variable", id, body=body)
+
+    def create_token(self, body: TokenCreate) -> NewToken:
+        """POST /tokens"""
+        return self.call("create_token", body=body)
+
+    def read_tokens(self) -> list[Token]:
+        """GET /tokens"""
+        return self.call("read_tokens")
+
+    def revoke_token(self, id: UUID | str) -> None:
+        """DELETE /tokens/{id}"""
+        self.call("revoke_token", id)
 
 
 class AsyncMethods:
@@ -2784,3 +2797,15 @@ class AsyncMethods:
     async def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
         """PATCH /variables/{id}"""
         await self.call("update_variable", id, body=body)
+
+    async def create_token(self, body: TokenCreate) -> NewToken:
+        """POST /tokens"""
+        return await self.call("create_token", body=body)
+
+    async def read_tokens(self) -> list[Token]:
+        """GET /tokens"""
+        return await self.call("read_tokens")
+
+    async def revoke_token(self, id: UUID | str) -> None:
+        """DELETE /tokens/{id}"""
+        await self.call("revoke_token", id)

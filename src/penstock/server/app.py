@@ -61,6 +61,7 @@ class App:
                 if not await self.store.read(bundled_blocks.is_installed):
                     await self.store.write(bundled_blocks.install)
                 await self.bus.start()
+                await self.edge.access.required()
                 await self.supervisor.start()
             except BaseException as error:
                 self.start_error = error
@@ -105,7 +106,7 @@ class App:
         path = self._api_path(scope["path"])
         if path is not None:
             if scope["method"] == "GET":
-                document = self._documents.answer(path, scope, self.edge)
+                document = await self._documents.answer(path, scope, self.edge)
                 if document is not None:
                     await send_answer(send, document, compress=False, extra=[])
                     return

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from penstock.server.domain.redaction import REDACT_KEYS
 from penstock.server.ops.context import Limits
 from penstock.server.security.sealing import keys_of
 from penstock.settings.table import SETTINGS
@@ -55,6 +56,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     event_overrides: dict[str, float] = {}
     """Names of events that are kept for less than `event_period`."""
     run_period: float = 90 * 86_400.0
+    audit_seal: bool = True
+    audit_interval: float = 60.0
+    audit_retention_days: int | None = None
+    """How long audit rows are kept, rounded up to whole months; None keeps them all."""
 
     @classmethod
     def from_settings(cls, settings: Any) -> "LoopConfig":
@@ -93,6 +98,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
                 name: _seconds(period) for name, period in vacuum.event_retention_overrides.items()
             },
             run_period=_seconds(vacuum.retention_period),
+            audit_seal=settings.server.audit.hash_chain,
+            audit_retention_days=settings.server.audit.retention_days,
         )
 
 
@@ -115,6 +122,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     bus: str = "memory"
     """`memory`, `postgresql` (the database carries wake-ups) or a `redis://` URL."""
     maximum_body_bytes: int = 16 * 1024 * 1024
+    redact_keys: tuple[str, ...] = REDACT_KEYS
+    """Patterns of member names whose values audit rows and events hide."""
     cors_allowed_origins: tuple[str, ...] = ("*",)
     cors_allowed_methods: str = "*"
     cors_allowed_headers: str = "*"
@@ -168,6 +177,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             loops=LoopConfig.from_settings(settings),
             displayed_settings=_displayed(settings),
             bus=_bus(events.messaging_broker, database_url, settings.redis.messaging),
+            maximum_body_bytes=api.max_request_size,
+            allowed_hosts=tuple(api.allowed_hosts),
+            redact_keys=tuple(server.audit.redact_keys),
             cors_allowed_origins=tuple(
                 origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()
             ),

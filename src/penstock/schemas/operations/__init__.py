@@ -15,6 +15,7 @@ from penstock.schemas.operations import (
     saved_searches,
     task_runs,
     task_workers,
+    tokens,
     ui,
     variables,
     work,
@@ -42,6 +43,7 @@ OPERATIONS: dict[str, Operation] = table(
             saved_searches,
             ui,
             variables,
+            tokens,
         )
         for operation in resource.OPERATIONS.values()
     )

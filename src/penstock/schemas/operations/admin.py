@@ -8,6 +8,7 @@ from penstock.schemas.admin import (
     ServerDefaultResultStorageUpdate,
 )
 from penstock.schemas.operations.operation import Operation, Query, table
+from penstock.schemas.tokens import Scope
 
 OPERATIONS = table(
     Operation(
@@ -15,6 +16,7 @@ OPERATIONS = table(
         method="GET",
         path="/admin/settings",
         response=dict[str, Any],
+        scope=Scope.ADMIN,
         repeatable=True,
     ),
     Operation(

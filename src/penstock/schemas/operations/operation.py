@@ -9,7 +9,28 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from penstock.schemas.tokens import Scope
+
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+_READING_SEGMENTS = frozenset(
+    {
+        "filter",
+        "count",
+        "count-by",
+        "history",
+        "lateness",
+        "paginate",
+        "next",
+        "concurrency_status",
+        "count-task-runs",
+        "count-deployments",
+        "next-runs",
+        "validate",
+        "counts",
+    }
+)
 
 
 class Query(Struct, frozen=True):
@@ -50,12 +71,38 @@ class Operation(Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     extension: bool = False
     """Beyond the contract: announced by the server, used only when announced."""
+    scope: Scope | None = None
+    """What a caller must be allowed; without it, what the method and the path say."""
     component: str = ""
     """Name of the response in the OpenAPI document where it differs from the type's."""
 
     @property
     def param_names(self) -> tuple[str, ...]:
         return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def resource(self) -> str:
+        """The first step of the path; a server may announce extensions by it, all at once."""
+        return self.path.split("/")[1]
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, so that a reading transaction is enough."""
+        if self.name == "create_csrf_token":
+            return False
+        if self.method == "GET":
+            return True
+        return self.method == "POST" and not _READING_SEGMENTS.isdisjoint(self.path.split("/"))
+
+    @property
+    def needed_scope(self) -> Scope:
+        """The scope a caller must have. What is not known to only read needs `write`, and what
+        changes the server itself needs `admin`."""
+        if self.scope is not None:
+            return self.scope
+        if self.method == "GET" or self.reads:
+            return Scope.READ
+        return Scope.ADMIN if self.path.startswith("/admin/") else Scope.WRITE
 
     @property
     def changes(self) -> bool:

@@ -12,13 +12,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from penstock.base.ids import uuid7
-from penstock.schemas.errors import BodyTooLarge, Refusal
+from penstock.schemas.errors import BodyTooLarge, Refusal, ServiceUnavailable
 from penstock.schemas.operations import Operation
+from penstock.server.api.access import Caller
 from penstock.server.api.answers import (
     BROKEN,
     NOT_FOUND,
     UNAUTHORIZED,
+    UNAVAILABLE,
     Answer,
     Headers,
     Message,
@@ -37,9 +38,10 @@ from penstock.server.api.decoding import (
     refusal,
 )
 from penstock.server.api.edge import Edge
+from penstock.server.api.provenance import claims, request_id, request_info
 from penstock.server.api.router import Router
 from penstock.server.config import ServerConfig
-from penstock.server.ops.context import Context, Made, RequestInfo
+from penstock.server.ops.context import ANONYMOUS, Actor, Context, Made
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -48,23 +50,6 @@ DRAINED_PIECES = 4_000
 OLDEST_API_VERSION = (0, 8, 0)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CLIENT = re.compile(r"(?:prefect|penstock)/(\d+(?:\.\d+)*)")
-_READING_SEGMENTS = frozenset(
-    {
-        "filter",
-        "count",
-        "count-by",
-        "history",
-        "lateness",
-        "paginate",
-        "next",
-        "concurrency_status",
-        "count-task-runs",
-        "count-deployments",
-        "next-runs",
-        "validate",
-        "counts",
-    }
-)
 
 
 class Call:
@@ -96,20 +81,9 @@ class Call:
 Handler = Callable[[Call], Awaitable[Any]]
 
 
-def reads(operation: Operation) -> bool:
-    """Whether an operation changes nothing, so that a reading transaction is enough."""
-    if operation.name == "create_csrf_token":
-        return False
-    if operation.method == "GET":
-        return True
-    return operation.method == "POST" and not _READING_SEGMENTS.isdisjoint(
-        operation.path.split("/")
-    )
-
-
 def mechanical(operation: Operation, op: Callable[..., Any]) -> Handler:
     """A handler that runs `op` in one transaction of the store and returns what it returns."""
-    reading = reads(operation)
+    reading = operation.reads
     with_body = operation.body is not None
 
     async def handle(call: Call) -> Any:
@@ -125,11 +99,21 @@ def mechanical(operation: Operation, op: Callable[..., Any]) -> Handler:
 class Route:
     """An operation with everything about it worked out beforehand."""
 
-    __slots__ = ("decode_body", "decode_query", "handler", "operation", "typed_params")
+    __slots__ = (
+        "decode_body",
+        "decode_query",
+        "handler",
+        "operation",
+        "scope",
+        "title",
+        "typed_params",
+    )
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
         self.handler = handler
+        self.scope = operation.needed_scope
+        self.title = f"{operation.method} {operation.path}"
         self.decode_body = (
             BodyDecoder(operation.body, required=operation.body_required)
             if operation.body is not None
@@ -176,20 +160,38 @@ class Adapter:
         """Answer one request for `path`, which begins after the base path."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         origin = headers.get(b"origin")
-        extra = self._cors(origin) if origin is not None else []
+        id = request_id(headers)
+        extra: Headers = [(b"x-request-id", id.encode())]
+        if origin is not None:
+            extra += await self._cors(origin, headers.get(b"host"))
         compress = b"gzip" in headers.get(b"accept-encoding", b"")
         try:
-            answer = await self._answer(scope, path, headers, origin, receive)
+            answer = await self._answer(scope, path, headers, origin, receive, id)
         except _Disconnected:
             return
+        except ServiceUnavailable:
+            answer = UNAVAILABLE
+        except Exception:
+            # The request edge is a supervision point; here the check of the caller has failed.
+            logger.exception("%s %s failed (request %s)", scope["method"], path, id)
+            answer = BROKEN
         await send_answer(send, answer, compress=compress, extra=extra)
 
-    def _cors(self, origin: bytes) -> Headers:
-        if "*" in self._origins:
-            return [(b"access-control-allow-origin", b"*")]
-        if origin.decode("latin-1") in self._origins:
+    async def _cors(self, origin: bytes, host: bytes | None) -> Headers:
+        """What lets a page of `origin` read the answer: never a wildcard, never credentials that
+        a browser adds by itself."""
+        if await self._readable_from(origin, host):
             return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
         return []
+
+    async def _readable_from(self, origin: bytes, host: bytes | None) -> bool:
+        """Every page may where the setting says so and callers must present credentials."""
+        if origin.decode("latin-1") in self._origins or self._edge.origins.trusts(origin, host):
+            return True
+        try:
+            return "*" in self._origins and await self._edge.access.required()
+        except ServiceUnavailable:
+            return False
 
     async def _answer(
         self,
@@ -198,43 +200,68 @@ class Adapter:
         headers: dict[bytes, bytes],
         origin: bytes | None,
         receive: Receive,
+        id: str,
     ) -> Answer:
         method: str = scope["method"]
         if method == "OPTIONS" and origin is not None:
-            return _preflight(self._edge.config, headers)
+            allowed = await self._readable_from(origin, headers.get(b"host"))
+            return _preflight(self._edge.config, headers, allowed=allowed)
         match = self._routes.find(method, path)
         target = match.target if match is not None else None
+        actor = ANONYMOUS
         if not (target is not None and target.operation.open):
-            blocked = await self._gate(method, headers, origin)
-            if blocked is not None:
-                return blocked
+            caller = await self._gate(method, headers, origin, target)
+            if isinstance(caller, Answer):
+                await self._note_refusal(caller, scope, headers, id, target)
+                return caller
+            actor = caller.actor
         if target is None:
             if match is not None:
                 allow = ", ".join(sorted(match.allowed)).encode()
                 return detail(405, "Method Not Allowed", [(b"allow", allow)])
             return self._redirect(scope, path)
         assert match is not None
-        return await self._serve(target, match.params, scope, headers, receive)
+        return await self._serve(target, match.params, scope, headers, receive, actor, id)
 
     async def _gate(
-        self, method: str, headers: dict[bytes, bytes], origin: bytes | None
-    ) -> Answer | None:
-        """The refusal of a caller that may not ask this, or None."""
+        self,
+        method: str,
+        headers: dict[bytes, bytes],
+        origin: bytes | None,
+        target: Route | None,
+    ) -> Caller | Answer:
+        """The caller, or the refusal of one that may not ask this."""
         edge = self._edge
         host = headers.get(b"host")
         if not edge.origins.serves_host(host):
             return detail(403, "This server does not answer to that host name.")
-        if not edge.credentials.accepts_header(headers.get(b"authorization")):
+        caller = await edge.access.identify(headers.get(b"authorization"))
+        if caller is None:
             return UNAUTHORIZED
+        if target is not None and not caller.may(target.scope):
+            return detail(403, caller.refusal(target.scope))
         if method == "GET":
-            return None
+            return caller
         if origin is not None and not edge.origins.trusts(origin, host):
             return detail(403, "Requests from pages of this origin are not accepted.")
         if edge.csrf is not None:
             reason = await edge.csrf.refusal(headers)
             if reason is not None:
                 return detail(403, reason)
-        return None
+        return caller
+
+    async def _note_refusal(
+        self,
+        answer: Answer,
+        scope: Mapping[str, Any],
+        headers: dict[bytes, bytes],
+        id: str,
+        target: Route | None,
+    ) -> None:
+        reason = "credentials" if answer.status == 401 else "forbidden"
+        route = target.title if target is not None else ""
+        request = request_info(scope, headers, id=id, route=route)
+        await self._edge.refusals.note(Context(request=request), reason)
 
     def _redirect(self, scope: Mapping[str, Any], path: str) -> Answer:
         """307 to the registered form of a path that differs in its last slash, else 404."""
@@ -257,6 +284,8 @@ class Adapter:
         scope: Mapping[str, Any],
         headers: dict[bytes, bytes],
         receive: Receive,
+        actor: Actor,
+        id: str,
     ) -> Answer:
         operation = route.operation
         body = b""
@@ -273,7 +302,7 @@ class Adapter:
                 route.params(found),
                 route.decode_query(_query(query)) if route.decode_query is not None else {},
                 route.decode_body(body) if route.decode_body is not None else None,
-                self._context(operation, scope, headers, api_version),
+                self._context(route, scope, headers, api_version, actor, id),
                 headers,
                 body,
                 self._edge,
@@ -297,7 +326,7 @@ class Adapter:
             raise
         except Exception:
             # The request edge is a supervision point: one broken request must not end the server.
-            logger.exception("%s %s failed", operation.method, operation.path)
+            logger.exception("%s failed (request %s)", route.title, id)
             return BROKEN
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -340,30 +369,28 @@ class Adapter:
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(
-            f"the request body exceeds {self._maximum} bytes; send it in smaller parts"
+            f"the request body exceeds {self._maximum} bytes; send it in smaller parts, or raise "
+            "PENSTOCK_SERVER_API_MAX_REQUEST_SIZE on the server"
         )
 
     def _context(
         self,
-        operation: Operation,
+        route: Route,
         scope: Mapping[str, Any],
         headers: dict[bytes, bytes],
         api_version: tuple[int, int, int] | None,
+        actor: Actor,
+        id: str,
     ) -> Context:
         agent = headers.get(b"user-agent", b"")
-        client = scope.get("client")
         return Context(
             limits=self._limits,
             client_version=self._client_version(agent),
             api_version=api_version,
-            actor=self._edge.actor,
-            request=RequestInfo(
-                id=_request_id(headers),
-                route=operation.name,
-                ip=client[0] if client else None,
-                user_agent=agent.decode("latin-1")[:200] or None,
-            ),
-            claims=_claims(headers),
+            actor=actor,
+            request=request_info(scope, headers, id=id, route=route.title),
+            claims=claims(headers),
+            redact_keys=self._edge.config.redact_keys,
             fingerprint_key=self._edge.fingerprint_key,
             encryption_keys=self._edge.config.encryption_keys,
             base_url=self._base_url(scope, headers),
@@ -395,27 +422,6 @@ def _answer(operation: Operation, value: Any) -> Answer:
     return Answer(value, status)
 
 
-_REQUEST_ID = re.compile(rb"[\w.:-]{1,64}")
-_CLAIMS = tuple(
-    (f"x-prefect-{kind}-id".encode(), kind) for kind in ("worker", "flow", "deployment")
-)
-
-
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    """The id a proxy or client gave the request, else a new one."""
-    given = headers.get(b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given.decode()
-    return str(uuid7())
-
-
-def _claims(headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:
-    """What the caller says it works for."""
-    return tuple(
-        (kind, headers[name].decode("latin-1")[:100]) for name, kind in _CLAIMS if name in headers
-    )
-
-
 def _query(raw: bytes) -> dict[str, str]:
     return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
 
@@ -437,10 +443,8 @@ def _api_version(text: str) -> tuple[int, int, int]:
     return version
 
 
-def _preflight(config: ServerConfig, headers: dict[bytes, bytes]) -> Answer:
-    origin = headers.get(b"origin", b"")
-    allowed = config.cors_allowed_origins
-    if "*" not in allowed and origin.decode("latin-1") not in allowed:
+def _preflight(config: ServerConfig, headers: dict[bytes, bytes], *, allowed: bool) -> Answer:
+    if not allowed:
         return detail(400, "Disallowed CORS origin")
     requested = headers.get(b"access-control-request-headers", b"")
     methods = config.cors_allowed_methods

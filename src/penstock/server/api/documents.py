@@ -19,12 +19,12 @@ class Documents:
         self._openapi = cache(lambda: json.encode(openapi.document(base_path)))
         self._page = cache(lambda: openapi.page(base_path))
 
-    def answer(self, path: str, scope: Mapping[str, Any], edge: Edge) -> Answer | None:
+    async def answer(self, path: str, scope: Mapping[str, Any], edge: Edge) -> Answer | None:
         """The document at `path`, or None when there is none."""
         if path not in ("/openapi.json", "/docs"):
             return None
         authorization = dict(scope["headers"]).get(b"authorization")
-        if not edge.credentials.accepts_header(authorization):
+        if await edge.access.identify(authorization) is None:
             return UNAUTHORIZED
         if path == "/docs":
             policy = b"default-src 'none'; style-src 'unsafe-inline'"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
+from penstock.server.api.access import Access, Refusals
 from penstock.server.api.csrf import CsrfProtection
 from penstock.server.bus import Bus
 from penstock.server.config import ServerConfig
@@ -42,11 +43,10 @@ class Edge:
     config: ServerConfig
     store: StoreView
     bus: Bus
-    credentials: Credentials
+    access: Access
+    refusals: Refusals
     origins: OriginRule
     csrf: CsrfProtection | None = None
-    actor: Actor = ANONYMOUS
-    """Who every accepted caller is: there is one pair of credentials, or none."""
     fingerprint_key: bytes = b""
     clock: Clock = SYSTEM_CLOCK
     stalled: Callable[[], list[str]] = list
@@ -72,12 +72,14 @@ def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CL
         store=store,
         bus=bus,
         clock=clock,
-        credentials=Credentials(config.auth_string),
+        access=Access(
+            Credentials(config.auth_string), _actor(config.auth_string), store, bus, clock
+        ),
+        refusals=Refusals(store, clock),
         origins=OriginRule(
             allowed_origins=frozenset(config.cors_allowed_origins),
             allowed_hosts=frozenset(config.allowed_hosts),
             credentials_required=config.auth_string is not None,
         ),
-        actor=_actor(config.auth_string),
         csrf=CsrfProtection(store) if config.csrf_enabled else None,
     )

@@ -16,6 +16,7 @@ from penstock.server.api.http import (
     flow_runs,
     limits,
     logs,
+    tokens,
     work,
 )
 from penstock.server.api.router import Router
@@ -31,6 +32,7 @@ HANDLERS: dict[str, Handler] = {
     **logs.HANDLERS,
     **work.HANDLERS,
     **collections.HANDLERS,
+    **tokens.HANDLERS,
 }
 
 

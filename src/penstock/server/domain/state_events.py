@@ -12,6 +12,8 @@ from penstock.schemas.states import State, StateType
 
 MESSAGE_LENGTH = 100_000
 """Characters of a state's message that an event carries."""
+AUDITED_LENGTH = 1_000
+"""Characters of a state's message that an audit row keeps; the state itself has all of them."""
 FOLLOWS_WITHIN = timedelta(minutes=5)
 """How near two state changes must be for the second event to name the first."""
 
@@ -86,6 +88,26 @@ def payload(before: State | None, after: State) -> dict[str, Any]:
         "initial_state": _told(before) if before else None,
         "validated_state": _told(after),
     }
+
+
+def snapshot(state: State) -> dict[str, Any]:
+    """What an audit row keeps of a state: as the columns of the run are called."""
+    return {
+        "state_type": state.type.value,
+        "state_name": state.name,
+        "state_message": None if state.message is None else state.message[:AUDITED_LENGTH],
+    }
+
+
+def changes(before: dict[str, Any] | None, after: dict[str, Any]) -> list[dict[str, Any]]:
+    """How one snapshot became the other, as `differences` tells it."""
+    if before is None:
+        return []
+    return [
+        {"path": f"/{name}", "from": before[name], "to": after[name]}
+        for name in ("state_message", "state_name", "state_type")
+        if before[name] != after[name]
+    ]
 
 
 def is_followed(before: State, after: State) -> bool:

@@ -34,6 +34,7 @@ from penstock.server.ops import (
     tag_limits,
     task_runs,
     task_workers,
+    tokens,
     ui,
     variables,
     work_pools,
@@ -71,6 +72,7 @@ _MODULES: tuple[ModuleType, ...] = (
     saved_searches,
     ui,
     variables,
+    tokens,
 )
 
 

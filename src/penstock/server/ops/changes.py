@@ -12,15 +12,23 @@ from msgspec import Struct
 
 from penstock.base import json
 from penstock.base.ids import uuid7
-from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, Resource
+from penstock.schemas.events import (
+    MAXIMUM_RELATED,
+    RESOURCE_ID,
+    RESOURCE_NAME,
+    RESOURCE_ROLE,
+    Resource,
+)
 from penstock.server.domain.differences import differences
 from penstock.server.domain.redaction import redacted
 from penstock.server.ops.context import Context
-from penstock.server.ops.emit import emit
+from penstock.server.ops.emit import payload_text
 from penstock.server.store.transaction import Tx
 
 # Columns that change with every write and say nothing about what was changed.
 _BOOKKEEPING = frozenset({"created", "updated", "version"})
+MAXIMUM_INVOLVED = 5
+"""Related resources kept free for the actor and what it claims to work for."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -54,7 +62,7 @@ class Change(Struct, frozen=True, kw_only=True):
 def record(tx: Tx, context: Context, change: Change) -> UUID | None:
     """Write the event and the audit row of a change; their id, None for no change.
 
-    Costs two statements. Call it after the change itself was written.
+    Costs one statement. Call it after the change itself was written.
     """
     before = _snapshot(change.before, context, change.secret)
     after = _snapshot(change.after, context, change.secret)
@@ -62,52 +70,93 @@ def record(tx: Tx, context: Context, change: Change) -> UUID | None:
     if before is not None and after is not None and not changed:
         return None
     id = change.event_id or uuid7()
-    if not change.silent:
-        _emit(tx, context, change, id, changed)
-    request = context.request
-    tx.run(
-        "audit.insert",
-        id=id,
-        at=tx.now,
-        actor_type=context.actor.type,
-        actor_id=context.actor.id,
-        actor_name=context.actor.name,
-        actor_auth=context.actor.auth,
-        request_id=request.id if request else None,
-        request_route=request.route if request else None,
-        request_ip=request.ip if request else None,
-        request_user_agent=request.user_agent if request else None,
-        action=change.action,
-        kind=change.kind,
-        object_id=change.id,
-        object_name=change.name,
-        before=before,
-        after=after,
-        changes=changed,
-        caused_by=change.caused_by,
-        claims=dict(context.claims) or None,
-    )
-    return id
-
-
-def _emit(
-    tx: Tx, context: Context, change: Change, id: UUID, changed: list[dict[str, Any]]
-) -> None:
-    emit(
+    write(
         tx,
+        context,
+        id=id,
         event=change.event or f"prefect.{change.kind}.{change.action}",
         resource={
             RESOURCE_ID: f"prefect.{change.kind}.{change.id}",
             RESOURCE_NAME: change.name,
             **change.labels,
         },
-        related=[*change.related, *_involved(context)],
+        related=change.related,
         payload=change.payload,
-        id=id,
         occurred=change.occurred,
         follows=change.follows,
-        members=_members(context, change, changed),
+        kind=change.kind,
+        action=change.action,
+        object_id=change.id,
+        object_name=change.name,
+        before=before,
+        after=after,
+        changed=changed,
+        caused_by=change.caused_by,
+        silent=change.silent,
     )
+    return id
+
+
+def write(
+    tx: Tx,
+    context: Context,
+    *,
+    id: UUID,
+    event: str,
+    resource: Resource,
+    related: Sequence[Resource],
+    payload: Mapping[str, Any],
+    occurred: datetime | None,
+    follows: UUID | None,
+    kind: str,
+    action: str,
+    object_id: str,
+    object_name: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    changed: list[dict[str, Any]],
+    caused_by: str | None = None,
+    silent: bool = False,
+) -> None:
+    """Write the two rows of a change that was compared and freed of secrets already."""
+    actor, request = context.actor, context.request
+    audited = {
+        "id": id,
+        "now": tx.now,
+        "actor_type": actor.type,
+        "actor_id": actor.id,
+        "actor_name": actor.name,
+        "actor_auth": actor.auth,
+        "request_id": request.id if request else None,
+        "request_route": request.route if request else None,
+        "request_ip": request.ip if request else None,
+        "request_user_agent": request.user_agent if request else None,
+        "action": action,
+        "kind": kind,
+        "object_id": object_id,
+        "object_name": object_name,
+        "before": before,
+        "after": after,
+        "changes": changed,
+        "caused_by": caused_by,
+        "claims": dict(context.claims) or None,
+    }
+    if silent:
+        tx.run("audit.insert", **audited)
+        return
+    tx.run(
+        "audit.record",
+        occurred=occurred or tx.now,
+        event=event,
+        resource_id=resource[RESOURCE_ID],
+        resource=resource,
+        related=[*related[: MAXIMUM_RELATED - MAXIMUM_INVOLVED], *_involved(context)],
+        payload=payload_text(payload, changed),
+        follows=follows,
+        members=_members(context, changed, caused_by),
+        **audited,
+    )
+    tx.wake("events")
 
 
 def _snapshot(
@@ -118,15 +167,17 @@ def _snapshot(
         return None
     kept = {name: value for name, value in row.items() if name not in _BOOKKEEPING}
     plain = json.decode(json.encode(kept))
-    return redacted(plain, context.fingerprint_key, secret=secret)
+    return redacted(plain, context.fingerprint_key, context.redact_keys, secret)
 
 
-def _members(context: Context, change: Change, changed: list[dict[str, Any]]) -> dict[str, Any]:
+def _members(
+    context: Context, changed: list[dict[str, Any]], caused_by: str | None
+) -> dict[str, Any]:
     members: dict[str, Any] = {"actor": context.actor}
     if context.request is not None:
         members["request"] = context.request
-    if change.caused_by is not None:
-        members["caused_by"] = change.caused_by
+    if caused_by is not None:
+        members["caused_by"] = caused_by
     if changed:
         members["changes"] = changed
     return members
@@ -140,15 +191,20 @@ def _involved(context: Context) -> list[Resource]:
             RESOURCE_ID: f"penstock.actor.{actor.type}.{actor.id}",
             RESOURCE_ROLE: "actor",
             RESOURCE_NAME: actor.name,
-            **({"penstock.request.id": context.request.id} if context.request else {}),
         }
     ]
-    found += [
-        {
-            RESOURCE_ID: f"prefect.{kind}.{id}",
-            RESOURCE_ROLE: "initiator",
-            "penstock.claimed": "true",
-        }
-        for kind, id in context.claims
-    ]
+    if context.request is not None:
+        found[0]["penstock.request.id"] = context.request.id
+    if context.claims:
+        named = dict(context.claims)
+        found += [
+            {
+                RESOURCE_ID: f"prefect.{kind}.{id}",
+                RESOURCE_ROLE: "initiator",
+                "penstock.claimed": "true",
+                **({RESOURCE_NAME: named[f"{kind}-name"]} if f"{kind}-name" in named else {}),
+            }
+            for kind, id in context.claims
+            if not kind.endswith("-name")
+        ]
     return found

@@ -8,6 +8,8 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from penstock.server.domain.redaction import REDACT_KEYS
+
 T = TypeVar("T")
 
 ActorType = Literal[
@@ -80,7 +82,10 @@ class Context(Struct, frozen=True, kw_only=True):
     actor: Actor = ANONYMOUS
     request: RequestInfo | None = None
     claims: tuple[tuple[str, str], ...] = ()
-    """Kind and id of whom the caller says it works for: recorded, not trusted."""
+    """Kind and id of whom the caller says it works for: recorded, not trusted. A kind that ends in
+    `-name` gives the name that goes with the id."""
+    redact_keys: tuple[str, ...] = REDACT_KEYS
+    """Patterns of member names whose values audit rows and events hide."""
     fingerprint_key: bytes = b""
     """Key of the fingerprints that stand for secrets in audit rows; one per installation."""
     encryption_keys: tuple[bytes, ...] = ()

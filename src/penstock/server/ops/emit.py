@@ -40,7 +40,7 @@ def emit(
         resource_id=resource[RESOURCE_ID],
         resource=resource,
         related=list(related[:MAXIMUM_RELATED]),
-        payload=_payload_text(payload or {}),
+        payload=payload_text(payload or {}),
         follows=follows,
         members=members,
     )
@@ -48,8 +48,12 @@ def emit(
     return chosen
 
 
-def _payload_text(payload: Mapping[str, Any]) -> str:
+def payload_text(payload: Mapping[str, Any], changed: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The payload as JSON; one above the limit as a note of its size and of what was changed."""
     data = json.encode(payload)
     if len(data) > MAXIMUM_EVENT_BYTES:
-        data = json.encode({"truncated": True, "original_size": len(data), "updated_fields": []})
+        fields = sorted({change["path"].split("/")[1] for change in changed if change["path"]})
+        data = json.encode(
+            {"truncated": True, "original_size": len(data), "updated_fields": fields}
+        )
     return data.decode()

@@ -63,9 +63,8 @@ from penstock.server.domain.orchestration.verdicts import (
     WithdrawTaskRun,
     Write,
 )
-from penstock.server.ops import slots, task_workers
+from penstock.server.ops import changes, slots, task_workers
 from penstock.server.ops.context import Context, Made
-from penstock.server.ops.emit import emit
 from penstock.server.ops.run_facts import (
     current_state,
     deployment_of,
@@ -318,7 +317,7 @@ class _Transition:
     def _update_run(self, decision: Decision, state: State) -> None:
         run = decision.run
         assert run is not None
-        changes: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "run_count": run.run_count,
             "start_time": run.start_time,
             "end_time": run.end_time,
@@ -327,11 +326,11 @@ class _Transition:
             "total_run_time": run.total_run_time,
         }
         if self.kind is RunKind.TASK_RUN:
-            changes["flow_run_run_count"] = run.flow_run_run_count
+            columns["flow_run_run_count"] = run.flow_run_run_count
         elif run.policy is self.facts.run.policy:
-            changes["empirical_policy"] = self.row["empirical_policy"]
+            columns["empirical_policy"] = self.row["empirical_policy"]
         else:
-            changes["empirical_policy"] = run.policy
+            columns["empirical_policy"] = run.policy
         changed = self.tx.run(
             _STATEMENTS[self.kind].update,
             id=self.row["id"],
@@ -341,7 +340,7 @@ class _Transition:
             state_name=state.name,
             state_timestamp=state.timestamp,
             now=self.tx.now,
-            **changes,
+            **columns,
         )
         if not changed:
             noun = _STATEMENTS[self.kind].noun
@@ -357,15 +356,25 @@ class _Transition:
             return
         assert decision.run is not None
         subject = subject_of(row, decision.run.run_count)
-        emit(
+        before = state_events.snapshot(self.before) if self.before is not None else None
+        after = state_events.snapshot(state)
+        changes.write(
             self.tx,
+            self.context,
+            id=state.id,
             event=state_events.event_name(state),
             resource=state_events.resource(subject, state),
             related=state_events.related(subject),
             payload=state_events.payload(self.before, state),
-            id=state.id,
             occurred=state.timestamp,
             follows=self._followed(state),
+            kind="flow-run",
+            action=state.name or state.type.value,
+            object_id=row["id"],
+            object_name=row["name"],
+            before=before,
+            after=after,
+            changed=state_events.changes(before, after),
         )
 
     def _followed(self, state: State) -> UUID | None:

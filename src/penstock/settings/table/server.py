@@ -12,6 +12,7 @@ from penstock.settings.kinds import (
     Number,
     SecretText,
     Text,
+    TextList,
 )
 from penstock.settings.table.sdk import LEVELS
 
@@ -148,6 +149,18 @@ SETTINGS = (
         _SECONDS,
         20.0,
         "Seconds a socket may leave a ping unanswered.",
+    ),
+    Setting(
+        "server.api.max_request_size",
+        _POSITIVE,
+        16_777_216,
+        "Most bytes of one request's body; a larger one is answered with 413.",
+    ),
+    Setting(
+        "server.api.allowed_hosts",
+        TextList(),
+        (),
+        "Names a request's Host header may have; any when empty.",
     ),
     Setting(
         "server.api.max_parameter_size",
@@ -484,6 +497,34 @@ SETTINGS = (
         None,
         "Directory the UI is served from instead of the packaged one.",
         alias="UI_STATIC_DIRECTORY",
+    ),
+    # --- audit ---
+    Setting(
+        "server.audit.hash_chain",
+        _FLAG,
+        True,
+        "Seal the audit trail, so that `penstock audit verify` finds what was altered.",
+    ),
+    Setting(
+        "server.audit.retention_days",
+        Integer(ge=1, optional=True),
+        None,
+        "Days after which audit rows are deleted, by whole months; kept for ever when unset.",
+    ),
+    Setting(
+        "server.audit.redact_keys",
+        TextList(),
+        (
+            "*password*",
+            "*secret*",
+            "*token*",
+            "*api_key*",
+            "*apikey*",
+            "*credential*",
+            "*private_key*",
+            "*authorization*",
+        ),
+        "Patterns of names whose values the audit trail and events never show.",
     ),
     # --- worker channel ---
     Setting(

@@ -13,7 +13,6 @@ from tests.unit.server.api.asgi import Reply, request
 
 from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.operations import OPERATIONS
-from penstock.server.api.adapter import reads
 from penstock.server.app import App
 
 UNKNOWN = "0198f3b2-7c1d-7abc-8def-0123456789ab"
@@ -124,7 +123,7 @@ def test_the_small_operations():
     assert ask("GET", "/api/hello").json == "👋"
     assert ask("GET", "/api/ready").json == {"message": "OK"}
     extensions = ask("GET", "/api/health").headers["penstock-extensions"]
-    assert extensions == "begin, state-id, run-id, events-ack"
+    assert extensions == "begin, state-id, run-id, events-ack, audit, tokens"
 
 
 # --- bodies and answers ---------------------------------------------------------------------------
@@ -457,7 +456,7 @@ def test_ui_settings():
 
 
 def test_operations_that_only_read():
-    reading = {name for name, operation in OPERATIONS.items() if reads(operation)}
+    reading = {name for name, operation in OPERATIONS.items() if operation.reads}
     assert {"read_flow_runs", "count_flows", "flow_run_history", "count_account_events"} <= reading
     assert {"average_flow_run_lateness", "paginate_task_runs", "filter_flow_run_input"} <= reading
     for name in ("create_csrf_token", "create_flow_run", "set_flow_run_state", "create_logs"):

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from penstock.schemas.operations.sockets import socket_scope
 from penstock.server.api.answers import Receive, Send
 from penstock.server.api.edge import Edge
 from penstock.server.api.ws.events_in import events_in
@@ -41,6 +42,7 @@ class Sockets:
         if endpoint is None:
             await socket.refuse()
             return
+        socket.needed = socket_scope(path or "")
         serving = asyncio.create_task(self._serve(endpoint, socket, path), name=f"socket-{path}")
         self._open.add(serving)
         try:

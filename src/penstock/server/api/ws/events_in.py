@@ -29,7 +29,6 @@ from penstock.server.api.ws.socket import (
 )
 from penstock.server.domain.event_rules import problem
 from penstock.server.ops import events as ops
-from penstock.server.ops.context import Context
 
 logger = logging.getLogger("penstock.server.api.events_in")
 
@@ -85,7 +84,7 @@ class _Intake:
         self._ended = False
         self._events = 0
         self._dealt_with = 0 if protocol is None else 1  # the handshake's frame
-        self._context = Context(limits=edge.config.limits)
+        self._context = socket.context(edge)
         self._logged: set[str] = set()
         extensions = socket.scope.get("extensions") or {}
         self._gate: PingGate | None = extensions.get(EXTENSION)

@@ -7,8 +7,12 @@ from typing import Any, NoReturn
 import msgspec
 
 from penstock.base import json
+from penstock.schemas.tokens import Scope
+from penstock.server.api.access import Caller
 from penstock.server.api.answers import Receive, Send
 from penstock.server.api.edge import Edge
+from penstock.server.api.provenance import claims, request_id, request_info
+from penstock.server.ops.context import ANONYMOUS, Context
 
 PEER_PROTOCOL = "prefect"
 EVENTS_PROTOCOL = "penstock.events.v1"
@@ -35,6 +39,23 @@ class Socket:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive = receive
         self._send = send
+        self.needed = Scope.ADMIN
+        """What the caller must be allowed; an endpoint that nobody rated needs the most."""
+        self.caller: Caller | None = None
+
+    def context(self, edge: Edge) -> Context:
+        """What operations called for this socket know about its caller."""
+        route = f"WS {self.scope['path']}"
+        return Context(
+            limits=edge.config.limits,
+            actor=self.caller.actor if self.caller is not None else ANONYMOUS,
+            request=request_info(
+                self.scope, self.headers, id=request_id(self.headers), route=route
+            ),
+            claims=claims(self.headers),
+            redact_keys=edge.config.redact_keys,
+            fingerprint_key=edge.fingerprint_key,
+        )
 
     async def accept(self, subprotocol: str | None) -> None:
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
@@ -86,7 +107,9 @@ async def handshake(socket: Socket, edge: Edge, *protocols: str) -> str | None:
     offered = socket.scope.get("subprotocols") or []
     chosen = next((one for one in protocols if one in offered), None)
     if chosen is None:
-        if edge.credentials.configured:
+        socket.caller = await edge.access.identify_token(None)
+        if socket.caller is None:
+            await edge.refusals.note(socket.context(edge), "credentials")
             await socket.refuse()
             raise Gone
         await socket.accept(None)
@@ -110,12 +133,17 @@ async def _authenticate(socket: Socket, edge: Edge) -> None:
     message = read_object(frame)
     if message.get("type") != "auth":
         await _leave(socket, POLICY, "Expected 'auth' message")
-    if edge.credentials.configured:
-        token = message.get("token")
-        if not token:
-            await _leave(socket, POLICY, "Auth required but no token provided")
-        if not isinstance(token, str) or not edge.credentials.accepts_token(token):
-            await _leave(socket, POLICY, "Invalid token")
+    token = message.get("token")
+    caller = await edge.access.identify_token(token)
+    if caller is None:
+        await edge.refusals.note(socket.context(edge), "credentials")
+        missing = not token
+        reason = "Auth required but no token provided" if missing else "Invalid token"
+        await _leave(socket, POLICY, reason)
+    if not caller.may(socket.needed):
+        await edge.refusals.note(socket.context(edge), "forbidden")
+        await _leave(socket, POLICY, caller.refusal(socket.needed))
+    socket.caller = caller
     await socket.send(b'{"type":"auth_success"}')
 
 

@@ -30,13 +30,17 @@ CREATE INDEX audit_by_object ON audit (kind, object_id, seq);
 CREATE INDEX audit_by_name ON audit (kind, object_name, seq);
 CREATE INDEX audit_by_time ON audit (at, seq);
 CREATE INDEX audit_by_actor ON audit (actor_id, seq);
+CREATE INDEX audit_by_request ON audit (request_id, seq);
 
--- Sealed stretches of the audit trail: `head` is the hash over the rows and the head before.
+-- Sealed stretches of the audit trail: `digests` are those of the rows, one after the other, and
+-- `head` is the hash over them and the head before. Without digests the rows are gone.
 CREATE TABLE audit_segment (
     number BIGINT PRIMARY KEY,
     first_seq BIGINT NOT NULL,
     last_seq BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
     rows BIGINT NOT NULL,
+    digests TEXT,
     head TEXT NOT NULL,
     sealed BIGINT NOT NULL
 );

@@ -1,10 +1,64 @@
+-- The audit trail. Rows are inserted by `audit.record`, with their events, or `audit.insert`; nothing changes one,
+-- and only retention deletes them, by whole segments.
+
 -- name: audit.insert
+-- A change that no event tells of.
 INSERT INTO audit (
     id, at, actor_type, actor_id, actor_name, actor_auth, request_id, request_route, request_ip,
     request_user_agent, action, kind, object_id, object_name, before, after, changes, caused_by,
     claims
 ) VALUES (
-    :id, :at, :actor_type, :actor_id, :actor_name, :actor_auth, :request_id, :request_route,
+    :id, :now, :actor_type, :actor_id, :actor_name, :actor_auth, :request_id, :request_route,
     :request_ip, :request_user_agent, :action, :kind, :object_id, :object_name, :before, :after,
     :changes, :caused_by, :claims
-)
+);
+
+-- name: audit.get
+SELECT * FROM audit WHERE id = :id;
+
+-- name: audit.of_object
+SELECT * FROM audit WHERE kind = :kind AND object_id = :object_id ORDER BY seq;
+
+-- name: audit.of_object_until
+SELECT * FROM audit WHERE kind = :kind AND object_id = :object_id AND at <= :until ORDER BY seq;
+
+-- name: audit.bearers_of_name
+-- Every object that was ever recorded under the name, whatever it is called now.
+SELECT object_id, max(seq) AS seq FROM audit
+WHERE kind = :kind AND object_name = :name
+GROUP BY object_id ORDER BY seq;
+
+-- name: audit.after
+SELECT * FROM audit WHERE seq > :seq AND seq < :horizon ORDER BY seq LIMIT :limit;
+
+-- name: audit.between
+SELECT * FROM audit WHERE seq BETWEEN :first AND :last ORDER BY seq;
+
+-- name: audit.first_outside
+-- A row among the sealed ones that no segment knows would lie between two segments.
+SELECT seq FROM audit WHERE seq > :after AND seq < :before ORDER BY seq LIMIT 1;
+
+-- name: audit.count_after
+SELECT count(*) AS count FROM audit WHERE seq > :seq;
+
+-- name: audit.delete_between
+DELETE FROM audit WHERE seq BETWEEN :first AND :last;
+
+-- name: audit_segment.last
+SELECT * FROM audit_segment ORDER BY number DESC LIMIT 1;
+
+-- name: audit_segment.get
+SELECT * FROM audit_segment WHERE number = :number;
+
+-- name: audit_segment.after
+SELECT * FROM audit_segment WHERE number > :number ORDER BY number LIMIT :limit;
+
+-- name: audit_segment.insert
+INSERT INTO audit_segment (number, first_seq, last_seq, last_at, rows, digests, head, sealed)
+VALUES (:number, :first_seq, :last_seq, :last_at, :rows, :digests, :head, :now);
+
+-- name: audit_segment.oldest_kept
+SELECT * FROM audit_segment WHERE digests IS NOT NULL ORDER BY number LIMIT 1;
+
+-- name: audit_segment.forget_digests
+UPDATE audit_segment SET digests = NULL WHERE number = :number;
