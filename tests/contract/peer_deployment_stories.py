@@ -126,7 +126,7 @@ def runs_are_planned_at_once_and_carry_their_schedule():
 @story
 def a_pause_takes_runs_back():
     id, _ = deploy(cron="* * * * *")
-    scheduled(id, 60)
+    scheduled(id, 3)
     with client() as api:
         api.pause_deployment(id)
         assert api.read_deployment(id).paused
@@ -137,7 +137,7 @@ def a_pause_takes_runs_back():
             == 0
         )
         api.resume_deployment(id)
-    scheduled(id, 60)
+    scheduled(id, 3)
 
 
 @story
@@ -220,7 +220,7 @@ def deployments_are_found_by_filters():
 @story
 def a_deleted_deployment_is_gone():
     id, name = deploy(cron="* * * * *", concurrency_limit=2)
-    scheduled(id, 60)
+    scheduled(id, 3)
     with client() as api:
         api.delete_deployment(id)
         for read in (

@@ -25,6 +25,8 @@ TOPIC = "schedules"
 """Woken when there may be something to plan."""
 AUTO_SCHEDULED = "auto-scheduled"
 """The tag of runs that the scheduler made."""
+_REST = timedelta(seconds=60)
+"""How long after its first runs the others of a new schedule are planned, at the latest."""
 _MESSAGE = "Planned by the deployment's schedule."
 _FAILURES = (RequestInvalid, ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -65,11 +67,19 @@ def _planned(
         dates = known.get(document)
         if dates is None:
             dates = known[document] = Dates(stored_schedule(row["schedule"]), start)
-        return Planned(row, plan(dates, _cursor(row, now), now, horizon, _share(row["id"])))
+        if row["cursor_time"] != row["due"] or horizon.first_seconds is None:
+            return Planned(row, plan(dates, _cursor(row, now), now, horizon, _share(row["id"])))
+        first = plan(dates, _cursor(row, now), now, horizon.at_first())
+        return Planned(row, Plan(first.dates, _soon(first.due, now)))
     except _FAILURES as error:
         # Whatever is wrong with it is wrong with this schedule alone, and stays until it is
         # changed.
         return Planned(row, Plan([], NEVER), f"{type(error).__name__}: {error}"[:1000])
+
+
+def _soon(due: datetime, now: datetime) -> datetime:
+    """When a new schedule is planned in full; never, when it has no more dates."""
+    return due if due == NEVER else min(due, now + _REST)
 
 
 def _share(id: str) -> float:

@@ -52,6 +52,7 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
                 max_runs=config.scheduler_max_runs,
                 min_seconds=config.scheduler_min_time,
                 max_seconds=config.scheduler_max_time,
+                first_seconds=3 * config.scheduler_interval,
             ),
             batch=config.scheduler_batch,
         )

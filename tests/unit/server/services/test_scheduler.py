@@ -359,3 +359,16 @@ def test_rare_dates_are_planned_when_they_come_near(world: World) -> None:
     assert row["due"] == datetime(2027, 1, 1, tzinfo=UTC) - timedelta(days=100)
     world.clock.advance((row["due"] - world.now).total_seconds())
     assert plan(world) == 1
+
+
+def test_a_new_schedule_is_planned_in_two_steps(world: World) -> None:
+    """The first runs at once, the others within a minute; each date once all the same."""
+    horizon = Horizon(first_seconds=180)
+    deploy(world, "minutely", schedules=[cron("* * * * *")])
+    deploy(world, "daily", schedules=[cron("0 9 * * *")])
+    assert plan(world, horizon=horizon) == 4 + 3
+    world.clock.advance(60)
+    assert plan(world, horizon=horizon) == 58
+    found = [time for time in times(world) if time < world.now + 2 * HOUR]
+    assert found == [found[0] + timedelta(minutes=i) for i in range(62)]
+    assert plan(world, horizon=horizon) == 0

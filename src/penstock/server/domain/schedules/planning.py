@@ -15,12 +15,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.server.domain.schedules.dates import Schedule, dates_from
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a schedule is due that makes no more runs as it is."""
 _TICK = timedelta(microseconds=1)
+_COUNTED = 10
+"""Planned dates to come that are counted; counting all of them costs as much as planning."""
 
 
 class Horizon(Struct, frozen=True, kw_only=True):
@@ -34,6 +37,15 @@ class Horizon(Struct, frozen=True, kw_only=True):
     """The part of `min_seconds` that may at most be used up before a schedule is due again."""
     end: datetime | None = None
     """No date behind this one is planned."""
+    first_seconds: float | None = None
+    """How far ahead a new schedule is planned at first, so that many of them are made quickly;
+    the rest follows within a minute. None: all at once."""
+
+    def at_first(self) -> "Horizon":
+        """The horizon for a schedule that has no planned date yet."""
+        if self.first_seconds is None:
+            return self
+        return replace(self, min_seconds=min(self.first_seconds, self.min_seconds))
 
 
 class Plan(Struct, frozen=True):
@@ -79,8 +91,11 @@ def plan(
 
     Raises `RequestInvalid` when the schedule cannot be evaluated.
     """
-    ahead = list(islice(_until(dates.after(now), cursor), horizon.min_runs))
-    most = horizon.max_runs - horizon.max_runs // 2 if ahead else horizon.max_runs
+    counted = max(horizon.min_runs, _COUNTED)
+    ahead = list(islice(_until(dates.after(now), cursor), counted))
+    # Where more are ahead than were counted, they are half of the most at the time it is due.
+    taken = len(ahead) if len(ahead) < counted else horizon.max_runs // 2
+    most = max(horizon.max_runs - taken, 1)
     enough = now + timedelta(seconds=horizon.min_seconds)
     limit = now + timedelta(seconds=horizon.max_seconds)
     found: list[datetime] = []
