@@ -66,6 +66,8 @@ def test_a_configured_key_is_needed_to_read_what_it_encrypted(tmp_path: Path) ->
         assert key not in json.dumps(settings)
         status, refused = save_secret(server, "a/b", "hidden-4711")
         assert status == 422
+        assert refused["request_body"]["name"] == "a/b"
+        assert "hidden-4711" not in json.dumps(refused)
         status, taken = save_secret(server, "one", "hidden-4711")
         assert status == 409
         assert "hidden-4711" not in json.dumps(taken)

@@ -73,6 +73,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Beyond the contract: announced by the server, used only when announced."""
     scope: Scope | None = None
     """What a caller must be allowed; without it, what the method and the path say."""
+    secret_members: tuple[str, ...] = ()
+    """Members of the body that may hold secrets and are in no error message."""
     component: str = ""
     """Name of the response in the OpenAPI document where it differs from the type's."""
 

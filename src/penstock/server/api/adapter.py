@@ -316,12 +316,12 @@ class Adapter:
                 answer.headers.append((b"connection", b"close"))
             return answer
         except Unprocessable as error:
-            return Answer(refusal(error.problem, body), 422)
+            return Answer(refusal(error.problem, body, operation.secret_members), 422)
         except OverflowError as error:
             # Dates and intervals that Python cannot calculate with come from the request.
             logger.warning("%s %s: out of range: %s", operation.method, operation.path, error)
             problem = Problem(["body"], "A number or date is out of range", "value_error")
-            return Answer(refusal(problem, body), 422)
+            return Answer(refusal(problem, body, operation.secret_members), 422)
         except _Disconnected:
             raise
         except Exception:

@@ -5,7 +5,7 @@ instant without an offset is taken as UTC; an integer that no database column ho
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args, get_origin
 from uuid import UUID
@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from penstock.schemas.operations import Operation
-from penstock.server.security.redaction import echo
+from penstock.server.security.redaction import MASK, echo
 
 INTEGER_LIMIT = 2**63
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -298,18 +298,21 @@ def _kind(message: str) -> str:
     return "value_error"
 
 
-def refusal(problem: Problem, body: bytes) -> dict[str, Any]:
-    """The content of a 422 answer; secrets in the echoed body are masked."""
+def refusal(problem: Problem, body: bytes, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of a 422 answer; secrets and `hidden` members of the echoed body are masked."""
     return {
         "exception_message": "Invalid request received.",
         "exception_detail": [problem],
-        "request_body": _echoed(body),
+        "request_body": _echoed(body, hidden),
     }
 
 
-def _echoed(body: bytes) -> Any:
+def _echoed(body: bytes, hidden: Sequence[str]) -> Any:
     try:
-        return echo(msgspec.json.decode(body)) if body else None
+        shown = echo(msgspec.json.decode(body)) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # What cannot be read cannot be searched for secrets, so nothing of it is sent back.
         return None
+    if hidden and not isinstance(shown, dict):
+        return None
+    return shown | {name: MASK for name in hidden if name in shown} if hidden else shown
