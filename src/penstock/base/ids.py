@@ -3,13 +3,44 @@
 Rows kept under rising keys are inserted at the end of an index instead of all over it.
 """
 
+import os
 import threading
 import time
-from os import urandom
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, SafeUUID
+
+from msgspec import convert
 
 _lock = threading.Lock()
 _last = 0
+_random = b""
+_DRAWN = 1_024
+"""Random bytes taken from the system at once; an identifier uses eight."""
+
+# The class's own constructor takes longer than all the rest of making an identifier.
+_slots: Mapping[str, Any] = vars(UUID)
+_set_value = _slots["int"].__set__
+_set_safety = _slots["is_safe"].__set__
+
+
+def _forget() -> None:
+    """Let a forked child draw for itself; the lock may have been held by a thread it lacks."""
+    global _lock, _random
+    _lock = threading.Lock()
+    _random = b""
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def uuid_of(text: str) -> UUID:
+    """The identifier that `text` spells. Raises `msgspec.ValidationError` when it spells none.
+
+    A fraction of the time of the class's own constructor.
+    """
+    return convert(text, UUID)
 
 
 def uuid7() -> UUID:
@@ -17,15 +48,21 @@ def uuid7() -> UUID:
 
     Layout: 48 bits of Unix milliseconds, version, 12 bits of sub-millisecond time, variant, 62
     random bits. Within one process two calls in the same instant still rise, because the time
-    part is bumped by one step (about 244 ns). Costs about two microseconds; thread-safe.
+    part is bumped by one step (about 244 ns). Costs about a microsecond; thread-safe.
     """
-    global _last
+    global _last, _random
     # 60-bit tick: milliseconds in the upper 48 bits, 1/4096 of a millisecond in the lower 12.
     tick = time.time_ns() * 4096 // 1_000_000
     with _lock:
         if tick <= _last:
             tick = _last + 1
         _last = tick
-    random = int.from_bytes(urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
+        if len(_random) < 8:
+            _random = os.urandom(_DRAWN)
+        drawn, _random = _random[:8], _random[8:]
+    random = int.from_bytes(drawn) & 0x3FFF_FFFF_FFFF_FFFF
     value = (tick >> 12) << 80 | 0x7000 << 64 | (tick & 0xFFF) << 64 | 0x2 << 62 | random
-    return UUID(int=value)
+    made = object.__new__(UUID)
+    _set_value(made, value)
+    _set_safety(made, SafeUUID.unknown)
+    return made

@@ -1,12 +1,11 @@
 """Operations on single flow runs: create, begin, read, change, delete, resume."""
 
 from typing import Any
-from uuid import UUID
 
 from msgspec import UNSET
 
 from penstock.base import json
-from penstock.base.ids import uuid7
+from penstock.base.ids import uuid7, uuid_of
 from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
 from penstock.schemas.flow_runs import FlowRun, FlowRunBegin, FlowRunCreate, FlowRunUpdate
 from penstock.schemas.states import State, StateCreate, StateType
@@ -185,7 +184,7 @@ def put_flow_run(
         deployment_id=body.deployment_id,
         deployment_version=deployment_version,
         flow_version=body.flow_version,
-        name=body.name or name_for(UUID(id).int & 0xFFFF_FFFF),
+        name=body.name or name_for(uuid_of(id).int & 0xFFFF_FFFF),
         parameters=check_parameters(context, body.parameters),
         context=body.context,
         empirical_policy=body.empirical_policy,
@@ -211,7 +210,7 @@ def put_flow_run(
 def _row_after(row: Row, body: FlowRunCreate, state: State, queue: Row | None) -> Row:
     """The run's row with its first state, worked out as the transition did, without reading it."""
     first = proposal_of(state.type, state.timestamp, name=state.name, details=state.state_details)
-    run = Run(kind=RunKind.FLOW_RUN, id=UUID(row["id"]), policy=body.empirical_policy)
+    run = Run(kind=RunKind.FLOW_RUN, id=uuid_of(row["id"]), policy=body.empirical_policy)
     after = advanced(Facts(run=run, state=None, now=state.timestamp, fresh_id=run.id), first)
     return row | {
         "work_pool_id": queue["work_pool_id"] if queue is not None else None,

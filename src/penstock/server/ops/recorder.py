@@ -315,7 +315,7 @@ def _recount(tx: Tx, run_ids: list[str]) -> None:
 
 
 def _counted(run_id: str, rows: list[Row]) -> dict[str, Any]:
-    run = Run(kind=RunKind.TASK_RUN, id=UUID(run_id), policy=TaskRunPolicy())
+    run = Run(kind=RunKind.TASK_RUN, id=_uuid(run_id), policy=TaskRunPolicy())
     before: State | None = None
     for row in rows:
         details = json.decode(row["state_details"], StateDetails)

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Raw, Struct
 
 from penstock.base import json
+from penstock.base.ids import uuid_of
 from penstock.schemas.flow_runs import CreatedBy, FlowRunPolicy
 from penstock.schemas.states import State, StateDetails, StateType
 from penstock.schemas.task_runs import TaskRunPolicy
@@ -48,7 +49,7 @@ def state_of(row: Row, prefix: str) -> State:
     """The state in the columns that start with `prefix`."""
     details: Raw | None = row[f"{prefix}state_details"]
     return State(
-        id=UUID(row[f"{prefix}id"]),
+        id=uuid_of(row[f"{prefix}id"]),
         type=StateType(row[f"{prefix}type"]),
         name=row[f"{prefix}name"],
         timestamp=row[f"{prefix}timestamp"],
@@ -76,7 +77,7 @@ def run_of(kind: RunKind, row: Row) -> Run:
         fields["flow_run_id"] = _uuid(row["flow_run_id"])
         fields["flow_run_run_count"] = row["flow_run_run_count"]
     policy = json.decode(row["empirical_policy"], _POLICIES[kind])
-    return Run(kind=kind, id=UUID(row["id"]), policy=policy, **fields)
+    return Run(kind=kind, id=uuid_of(row["id"]), policy=policy, **fields)
 
 
 def parent_of(row: Row) -> Parent | None:
@@ -130,7 +131,7 @@ def deployment_of(row: Row, now: datetime, lease_seconds: float) -> Deployment |
     options = json.decode(given, _Options) if given is not None else _Options()
     decay, decayed = row["slot_decay_per_second"], row["decayed"]
     limit = Limit(
-        id=UUID(row["limit_id"]),
+        id=uuid_of(row["limit_id"]),
         name=row["limit_name"],
         limit=row["slot_limit"],
         active=usage_at(now, row["active_slots"], decay, decayed).slots,
@@ -190,4 +191,4 @@ def subject_of(row: Row, run_count: int) -> Subject:
 
 
 def _uuid(value: str | None) -> UUID | None:
-    return UUID(value) if value is not None else None
+    return uuid_of(value) if value is not None else None

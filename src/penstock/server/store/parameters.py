@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, to_builtins
 
 from penstock.base.json import text as json_text
 from penstock.server.store.columns import microseconds
@@ -35,7 +35,7 @@ def _document(value: str) -> str:
 _ADAPTERS: dict[type, Callable[[Any], Any]] = {
     datetime: microseconds,
     timedelta: timedelta.total_seconds,
-    UUID: str,
+    UUID: to_builtins,  # the text, in a fraction of the time of `str`
     Raw: lambda value: _document(bytes(value).decode()),
 }
 
