@@ -1,6 +1,7 @@
 """Storage objects: from blocks, paths and defaults."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,10 @@ from uuid import UUID
 from penstock.base.dual import Steps, dual
 from penstock.filesystems import LocalFileSystem
 from penstock.results.choices import ResultStorage, choose_storage
-from penstock.schemas.errors import ConfigurationError
 from penstock.settings import get_current_settings
 from penstock.steps import Request
 
+_BLOCKS = "penstock.blocks.storage"
 StorageLoader = Callable[[str | UUID], Steps[Any]]
 _loader: StorageLoader | None = None
 _loaded: dict[str | UUID, Any] = {}
@@ -30,10 +31,8 @@ def install_storage_loader(loader: StorageLoader) -> None:
 def _load_block(reference: str | UUID) -> Steps[Any]:
     if reference not in _loaded:
         if _loader is None:
-            raise ConfigurationError(
-                f"the result storage {str(reference)!r} is a block and no block support is "
-                "loaded; import penstock.blocks, or give a storage object or a path"
-            )
+            import_module(_BLOCKS)  # lies above this module, and installs its loader
+        assert _loader is not None, "importing block support did not install its loader"
         _loaded[reference] = yield from _loader(reference)
     return _loaded[reference]
 

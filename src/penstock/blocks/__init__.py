@@ -1,0 +1,1 @@
+"""Blocks: typed configuration, kept by the server and loaded by name."""
