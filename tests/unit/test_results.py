@@ -180,10 +180,16 @@ def test_a_path_is_a_local_storage_and_an_object_is_itself(storage, tmp_path):
         resolve_result_storage(_any(3))
 
 
+def missing_block(reference):
+    yield from ()
+    raise ConfigurationError(f"{reference} is no block")
+
+
 def test_a_block_is_loaded_once_through_the_installed_loader(storage, monkeypatch):
+    monkeypatch.setattr("penstock.blocks.storage.load_storage", missing_block)
     monkeypatch.setattr(storages, "_loader", None)
     monkeypatch.setattr(storages, "_loaded", {})
-    with pytest.raises(ConfigurationError, match=r"penstock\.blocks"):
+    with pytest.raises(ConfigurationError, match="s3/mine is no block"):
         resolve_result_storage("s3/mine")
     loads = []
 
@@ -590,6 +596,7 @@ def test_a_flow_or_task_overrides_what_it_names(store, storage, tmp_path):
 
 
 def test_a_tasks_policy_brings_key_storage_and_lock_manager(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("penstock.blocks.storage.load_storage", missing_block)
     monkeypatch.setattr(storages, "_loader", None)
     monkeypatch.setattr(storages, "_loaded", {})
     manager = MemoryLockManager()
@@ -600,7 +607,7 @@ def test_a_tasks_policy_brings_key_storage_and_lock_manager(store, tmp_path, mon
     for path in ("/keys", "keys", "~/keys", "./keys", "a/b/c"):
         named = store.update_for_task(options(cache_policy=INPUTS.configure(key_storage=path)))
         assert named.metadata_storage == LocalFileSystem(Path(path))
-    with pytest.raises(ConfigurationError, match="is a block"):
+    with pytest.raises(ConfigurationError, match="is no block"):
         store.update_for_task(options(cache_policy=INPUTS.configure(key_storage="s3/mine")))
     assert asyncio.run(store.aupdate_for_task(options())).metadata_storage is None
     assert task.update_for_flow(options()).metadata_storage is None

@@ -10,6 +10,7 @@ from penstock.cli.lazy import Entry, LazyGroup
 from penstock.schemas.errors import PenstockException
 
 ENTRIES = {
+    "block": Entry("penstock.cli.block:block", "Look after blocks: typed configuration."),
     "concurrency-limit": Entry(
         "penstock.cli.concurrency_limit:concurrency_limit",
         "Limit how many task runs of a tag run at once.",

@@ -30,10 +30,9 @@ def install_storage_loader(loader: StorageLoader) -> None:
 
 def _load_block(reference: str | UUID) -> Steps[Any]:
     if reference not in _loaded:
-        if _loader is None:
-            import_module(_BLOCKS)  # lies above this module, and installs its loader
-        assert _loader is not None, "importing block support did not install its loader"
-        _loaded[reference] = yield from _loader(reference)
+        # Blocks lie above this module and are imported when the first one is needed.
+        load = _loader or import_module(_BLOCKS).load_storage
+        _loaded[reference] = yield from load(reference)
     return _loaded[reference]
 
 
