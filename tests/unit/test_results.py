@@ -112,7 +112,8 @@ def test_a_default_block_turns_persistence_on_but_not_against_a_decision():
     assert choose_persistence() is False
 
 
-def test_the_settings_decide_where_nothing_was_said(tmp_path):
+def test_the_settings_decide_where_nothing_was_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(storages, "_loader", None)
     with temporary_settings(
         {
             "PENSTOCK_RESULTS_PERSIST_BY_DEFAULT": "true",

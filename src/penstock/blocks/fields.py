@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import SecretBytes, SecretStr
 
@@ -16,8 +16,9 @@ def slug_of(name: str) -> str:
 
 def classes_in(annotation: Any) -> Iterator[type]:
     """The classes an annotation names, also inside unions and containers."""
-    if isinstance(annotation, type):
-        yield annotation
+    named = get_origin(annotation) or annotation
+    if isinstance(named, type):
+        yield named
     for inner in get_args(annotation):
         yield from classes_in(inner)
 
