@@ -53,4 +53,5 @@ CREATE INDEX work_queue_by_poll ON work_queue (status, last_polled);
 CREATE INDEX deployment_by_poll ON deployment (status, last_polled);
 
 -- The poll for work: scheduled runs of a queue in order of their time.
-CREATE INDEX flow_run_by_queue ON flow_run (work_queue_id, state_type, next_scheduled_start_time);
+CREATE INDEX flow_run_by_queue
+ON flow_run (work_queue_id, state_type, next_scheduled_start_time, id);

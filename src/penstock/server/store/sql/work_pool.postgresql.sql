@@ -10,8 +10,9 @@ LEFT JOIN work_queue AS q ON q.work_pool_id = p.id
 WHERE p.name = :name;
 
 -- name: work_pool.due_runs
--- Runs that a transition has locked are about to leave the queue; they are passed over.
-WITH pool AS (
+-- A run that a transition has locked is about to leave the queue, so it is passed over. Only what
+-- is answered is locked.
+WITH pool AS MATERIALIZED (
     SELECT p.id, p.name, CASE WHEN p.concurrency_limit IS NULL THEN :limit::bigint
         ELSE least(:limit::bigint, greatest(0, p.concurrency_limit - (
             SELECT count(*) FROM work_queue AS q JOIN flow_run AS r ON r.work_queue_id = q.id
@@ -20,9 +21,8 @@ WITH pool AS (
     FROM work_pool AS p
     WHERE p.id = :work_pool_id AND NOT p.is_paused
 ),
-queue AS (
-    SELECT q.id, q.priority, q.work_pool_id, pool.name AS work_pool_name,
-        CASE WHEN q.concurrency_limit IS NULL THEN pool.free
+queue AS MATERIALIZED (
+    SELECT q.id, q.priority, CASE WHEN q.concurrency_limit IS NULL THEN pool.free
         ELSE least(pool.free, greatest(0, q.concurrency_limit - (
             SELECT count(*) FROM flow_run AS r
             WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
@@ -31,17 +31,23 @@ queue AS (
     WHERE pool.free > 0 AND NOT q.is_paused
         AND (:ids::text IS NULL
             OR q.id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json))))
+),
+chosen AS MATERIALIZED (
+    SELECT candidate.id, queue.priority, candidate.next_scheduled_start_time
+    FROM queue CROSS JOIN LATERAL (
+        SELECT c.id, c.next_scheduled_start_time FROM flow_run AS c
+        WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
+            AND c.next_scheduled_start_time <= :before
+            AND c.next_scheduled_start_time >= :after
+            AND (strpos(c.empirical_policy, 'in_process') = 0
+                OR (c.empirical_policy::json ->> 'retry_type') IS DISTINCT FROM 'in_process')
+        ORDER BY c.next_scheduled_start_time, c.id
+        LIMIT queue.free
+    ) AS candidate
+    ORDER BY queue.priority, candidate.next_scheduled_start_time, candidate.id
+    LIMIT (SELECT free FROM pool)
 )
-SELECT run.*, queue.work_pool_id, queue.work_pool_name
-FROM queue CROSS JOIN LATERAL (
-    SELECT c.* FROM flow_run AS c
-    WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
-        AND c.next_scheduled_start_time <= :before
-        AND c.next_scheduled_start_time >= :after
-        AND (c.empirical_policy::json ->> 'retry_type') IS DISTINCT FROM 'in_process'
-    ORDER BY c.next_scheduled_start_time, c.id
-    LIMIT queue.free
-    FOR NO KEY UPDATE SKIP LOCKED
-) AS run
-ORDER BY queue.priority, run.next_scheduled_start_time, run.id
-LIMIT (SELECT free FROM pool);
+SELECT run.*, pool.id AS work_pool_id, pool.name AS work_pool_name
+FROM chosen JOIN flow_run AS run ON run.id = chosen.id CROSS JOIN pool
+ORDER BY chosen.priority, chosen.next_scheduled_start_time, chosen.id
+FOR NO KEY UPDATE OF run SKIP LOCKED;

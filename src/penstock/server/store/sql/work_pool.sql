@@ -51,10 +51,11 @@ LEFT JOIN work_queue AS q ON q.work_pool_id = p.id
 WHERE p.name = :name;
 
 -- name: work_pool.due_runs
--- What a worker may start now: of every queue the earliest runs, as many as it has free slots;
--- of those, by the queues' priority and then by time, as many as the pool has free slots.
-WITH pool AS (
-    SELECT p.id, CASE WHEN p.concurrency_limit IS NULL THEN :limit ELSE MIN(:limit, MAX(0,
+-- What a worker may start now: of every queue the earliest runs, as many as it has free slots,
+-- and of those, by the queues' priority and then by time, as many as the pool has free slots.
+-- Each step is worked out once. The policy is parsed only where it may name the retry type.
+WITH pool AS MATERIALIZED (
+    SELECT p.id, p.name, CASE WHEN p.concurrency_limit IS NULL THEN :limit ELSE MIN(:limit, MAX(0,
         p.concurrency_limit - (
             SELECT count(*) FROM work_queue AS q CROSS JOIN flow_run AS r
             WHERE q.work_pool_id = p.id AND r.work_queue_id = q.id
@@ -63,19 +64,18 @@ WITH pool AS (
     FROM work_pool AS p
     WHERE p.id = :work_pool_id AND NOT p.is_paused
 ),
-queue AS (
-    SELECT q.id, q.priority, pool.free AS pool_free,
-        CASE WHEN q.concurrency_limit IS NULL THEN pool.free ELSE MIN(pool.free,
-            q.concurrency_limit - (
-                SELECT count(*) FROM flow_run AS r
-                WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
-            )) END AS free
+queue AS MATERIALIZED (
+    SELECT q.id, q.priority, CASE WHEN q.concurrency_limit IS NULL THEN pool.free
+        ELSE MIN(pool.free, q.concurrency_limit - (
+            SELECT count(*) FROM flow_run AS r
+            WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
+        )) END AS free
     FROM pool CROSS JOIN work_queue AS q
     WHERE q.work_pool_id = pool.id AND pool.free > 0 AND NOT q.is_paused
         AND (:ids IS NULL OR q.id IN (SELECT value FROM json_each(:ids)))
 ),
-candidate AS (
-    SELECT r.id, queue.priority, queue.free, queue.pool_free, row_number() OVER (
+candidate AS MATERIALIZED (
+    SELECT r.id, queue.priority, queue.free, r.next_scheduled_start_time, row_number() OVER (
         PARTITION BY queue.id ORDER BY r.next_scheduled_start_time, r.id
     ) AS place
     FROM queue CROSS JOIN flow_run AS r
@@ -84,22 +84,19 @@ candidate AS (
         WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
             AND c.next_scheduled_start_time <= :before
             AND c.next_scheduled_start_time >= :after
-            AND json_extract(c.empirical_policy, '$.retry_type') IS NOT 'in_process'
+            AND (instr(c.empirical_policy, 'in_process') = 0
+                OR json_extract(c.empirical_policy, '$.retry_type') IS NOT 'in_process')
         ORDER BY c.next_scheduled_start_time, c.id
-        LIMIT :limit
+        LIMIT coalesce((SELECT free FROM pool), 0)
     )
 ),
-chosen AS (
-    SELECT candidate.id, candidate.pool_free, row_number() OVER (
-        ORDER BY candidate.priority, r.next_scheduled_start_time, candidate.id
-    ) AS place
-    FROM candidate CROSS JOIN flow_run AS r
-    WHERE candidate.place <= candidate.free AND r.id = candidate.id
+chosen AS MATERIALIZED (
+    SELECT id, priority, next_scheduled_start_time FROM candidate
+    WHERE place <= free
+    ORDER BY priority, next_scheduled_start_time, id
+    LIMIT coalesce((SELECT free FROM pool), 0)
 )
-SELECT run.*, q.work_pool_id, p.name AS work_pool_name
-FROM chosen CROSS JOIN flow_run AS run
-CROSS JOIN work_queue AS q
-CROSS JOIN work_pool AS p
-WHERE chosen.place <= chosen.pool_free AND run.id = chosen.id AND q.id = run.work_queue_id
-    AND p.id = q.work_pool_id
-ORDER BY chosen.place;
+SELECT run.*, pool.id AS work_pool_id, pool.name AS work_pool_name
+FROM chosen CROSS JOIN flow_run AS run CROSS JOIN pool
+WHERE run.id = chosen.id
+ORDER BY chosen.priority, chosen.next_scheduled_start_time, chosen.id;
