@@ -28,6 +28,10 @@ LOOPS = {
         "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
     ),
     "event-retention": Loop("Removes old events.", _VACUUM),
+    "foreman": Loop(
+        "Marks workers, pools, queues and deployments nobody hears of any more.",
+        "PENSTOCK_SERVER_SERVICES_FOREMAN_ENABLED",
+    ),
     "leases": Loop(
         "Takes back slots of concurrency limits whose holders are gone.",
         "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_ENABLED",

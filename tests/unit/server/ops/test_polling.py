@@ -1,6 +1,7 @@
 """Polls of workers."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.databases import World, scheduled, wire
@@ -164,7 +165,7 @@ def test_runs_are_found_by_pool_and_queue(world: World) -> None:
     of_pool = WorkPoolFilter(name=AnyTextFilter(any_=["local"]))
     of_queue = WorkQueueFilter(name=WorkQueueFilterName(any_=["a"]))
 
-    def found(**filters: object) -> set[str]:
+    def found(**filters: Any) -> set[str]:
         body = FlowRunsFilterPage(**filters)
         return {str(one.id) for one in world.read(flow_run_lists.read_flow_runs, body=body)}
 

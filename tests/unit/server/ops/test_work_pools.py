@@ -227,4 +227,4 @@ def test_old_clients_get_the_storage_they_know(world: World) -> None:
     row = world.store.read_sync(
         work_pools.read_work_pool, Context(client_version=(3, 3, 7)), "local"
     )
-    assert "default_result_storage_block_id" not in row.storage_configuration
+    assert "default_result_storage_block_id" not in wire(row)["storage_configuration"]

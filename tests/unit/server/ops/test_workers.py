@@ -1,6 +1,7 @@
 """Workers."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.databases import World, wire
@@ -13,7 +14,7 @@ from penstock.schemas.work import WorkerFilter, WorkerFilterStatus, WorkersPage,
 from penstock.server.ops import workers
 
 
-def listed(world: World, **filter: object) -> list[tuple[str, str]]:
+def listed(world: World, **filter: Any) -> list[tuple[str, str]]:
     body = WorkersPage(workers=WorkerFilter(**filter)) if filter else None
     rows = wire(world.read(workers.read_workers, "local", body=body))
     return [(row["name"], row["status"]) for row in rows]

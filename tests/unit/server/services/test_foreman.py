@@ -1,6 +1,7 @@
 """The foreman."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.databases import World
@@ -12,7 +13,7 @@ from penstock.server.ops import readiness
 from penstock.server.services.foreman import Foreman
 
 
-def run_once(world: World, **settings: float) -> int:
+def run_once(world: World, **settings: Any) -> int:
     return asyncio.run(Foreman(world.store, **settings).run_once(world.now))
 
 
