@@ -10,6 +10,7 @@ from penstock.cli.lazy import Entry, LazyGroup
 from penstock.schemas.errors import PenstockException
 
 ENTRIES = {
+    "artifact": Entry("penstock.cli.artifact:artifact", "Look at artifacts of runs."),
     "block": Entry("penstock.cli.block:block", "Look after blocks: typed configuration."),
     "concurrency-limit": Entry(
         "penstock.cli.concurrency_limit:concurrency_limit",
@@ -30,6 +31,7 @@ ENTRIES = {
     "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),
+    "variable": Entry("penstock.cli.variable:variable", "Read and set variables."),
     "version": Entry("penstock.cli.version:version", "Say which versions are in use."),
     "work-pool": Entry(
         "penstock.cli.work_pool:work_pool",

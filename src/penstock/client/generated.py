@@ -12,12 +12,14 @@ from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
 from penstock.schemas.artifacts import (
     Artifact,
     ArtifactCollection,
+    ArtifactCollectionFilter,
+    ArtifactCollectionSort,
     ArtifactCreate,
+    ArtifactFilter,
     ArtifactsFilterBody,
-    ArtifactsFilterPage,
+    ArtifactSort,
     ArtifactUpdate,
     LatestArtifactsFilterBody,
-    LatestArtifactsFilterPage,
 )
 from penstock.schemas.automations import (
     Automation,
@@ -148,13 +150,7 @@ from penstock.schemas.ui import (
     TaskRunCountsBody,
     UITaskRun,
 )
-from penstock.schemas.variables import (
-    Variable,
-    VariableCreate,
-    VariablesFilterBody,
-    VariablesFilterPage,
-    VariableUpdate,
-)
+from penstock.schemas.variables import Variable, VariableCreate, VariablesFilterBody, VariableUpdate
 from penstock.schemas.work import (
     PollBody,
     Worker,
@@ -923,6 +919,77 @@ class SyncMethods:
     ) -> WorkQueueConcurrencyStatus:
         return self._run(methods.read_work_queue_concurrency_status(id, page, limit))
 
+    def create_variable(self, variable: VariableCreate) -> Variable:
+        return self._run(methods.create_variable(variable))
+
+    def read_variable_by_name(self, name: str) -> Variable | None:
+        """The variable, None when there is none of that name."""
+        return self._run(methods.read_variable_by_name(name))
+
+    def read_variables(self, limit: int | None = None) -> list[Variable]:
+        """A page of the variables by name."""
+        return self._run(methods.read_variables(limit))
+
+    def update_variable(self, variable: VariableUpdate) -> None:
+        """Set what `variable` gives of the variable that it names."""
+        self._run(methods.update_variable(variable))
+
+    def delete_variable_by_name(self, name: str) -> None:
+        self._run(methods.delete_variable_by_name(name))
+
+    def create_artifact(self, artifact: ArtifactCreate) -> Artifact:
+        return self._run(methods.create_artifact(artifact))
+
+    def update_artifact(self, artifact_id: UUID | str, artifact: ArtifactUpdate) -> None:
+        self._run(methods.update_artifact(artifact_id, artifact))
+
+    def delete_artifact(self, artifact_id: UUID | str) -> None:
+        self._run(methods.delete_artifact(artifact_id))
+
+    def read_artifacts(
+        self,
+        *,
+        artifact_filter: ArtifactFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        sort: ArtifactSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Artifact]:
+        """A page of the artifacts, the newest first; results of runs are among them."""
+        return self._run(
+            methods.read_artifacts(
+                artifact_filter=artifact_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def read_latest_artifacts(
+        self,
+        *,
+        artifact_filter: ArtifactCollectionFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        sort: ArtifactCollectionSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[ArtifactCollection]:
+        """A page of the newest artifacts, one for each key."""
+        return self._run(
+            methods.read_latest_artifacts(
+                artifact_filter=artifact_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
     def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return self.call("read_settings")
@@ -1334,39 +1401,17 @@ class SyncMethods:
         """POST /task_workers/filter"""
         return self.call("read_task_workers", body=body)
 
-    def create_artifact(self, body: ArtifactCreate) -> Artifact:
-        """POST /artifacts/"""
-        return self.call("create_artifact", body=body)
-
     def count_artifacts(self, body: ArtifactsFilterBody | None = None) -> int:
         """POST /artifacts/count"""
         return self.call("count_artifacts", body=body)
-
-    def read_artifacts(self, body: ArtifactsFilterPage | None = None) -> list[Artifact]:
-        """POST /artifacts/filter"""
-        return self.call("read_artifacts", body=body)
 
     def count_latest_artifacts(self, body: LatestArtifactsFilterBody | None = None) -> int:
         """POST /artifacts/latest/count"""
         return self.call("count_latest_artifacts", body=body)
 
-    def read_latest_artifacts(
-        self, body: LatestArtifactsFilterPage | None = None
-    ) -> list[ArtifactCollection]:
-        """POST /artifacts/latest/filter"""
-        return self.call("read_latest_artifacts", body=body)
-
-    def delete_artifact(self, id: UUID | str) -> None:
-        """DELETE /artifacts/{id}"""
-        self.call("delete_artifact", id)
-
     def read_artifact(self, id: UUID | str) -> Artifact:
         """GET /artifacts/{id}"""
         return self.call("read_artifact", id)
-
-    def update_artifact(self, id: UUID | str, body: ArtifactUpdate) -> None:
-        """PATCH /artifacts/{id}"""
-        self.call("update_artifact", id, body=body)
 
     def read_latest_artifact(self, key: str) -> Artifact:
         """GET /artifacts/{key}/latest"""
@@ -1424,25 +1469,9 @@ class SyncMethods:
         """GET /ui/task_runs/{id}"""
         return self.call("read_task_run_with_flow_run_name", id)
 
-    def create_variable(self, body: VariableCreate) -> Variable:
-        """POST /variables/"""
-        return self.call("create_variable", body=body)
-
     def count_variables(self, body: VariablesFilterBody | None = None) -> int:
         """POST /variables/count"""
         return self.call("count_variables", body=body)
-
-    def read_variables(self, body: VariablesFilterPage | None = None) -> list[Variable]:
-        """POST /variables/filter"""
-        return self.call("read_variables", body=body)
-
-    def delete_variable_by_name(self, name: str) -> None:
-        """DELETE /variables/name/{name}"""
-        self.call("delete_variable_by_name", name)
-
-    def read_variable_by_name(self, name: str) -> Variable:
-        """GET /variables/name/{name}"""
-        return self.call("read_variable_by_name", name)
 
     def update_variable_by_name(self, name: str, body: VariableUpdate) -> None:
         """PATCH /variables/name/{name}"""
@@ -1455,10 +1484,6 @@ class SyncMethods:
     def read_variable(self, id: UUID | str) -> Variable:
         """GET /variables/{id}"""
         return self.call("read_variable", id)
-
-    def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
-        """PATCH /variables/{id}"""
-        self.call("update_variable", id, body=body)
 
     def create_token(self, body: TokenCreate) -> NewToken:
         """POST /tokens"""
@@ -2235,6 +2260,77 @@ class AsyncMethods:
     ) -> WorkQueueConcurrencyStatus:
         return await self._run(methods.read_work_queue_concurrency_status(id, page, limit))
 
+    async def create_variable(self, variable: VariableCreate) -> Variable:
+        return await self._run(methods.create_variable(variable))
+
+    async def read_variable_by_name(self, name: str) -> Variable | None:
+        """The variable, None when there is none of that name."""
+        return await self._run(methods.read_variable_by_name(name))
+
+    async def read_variables(self, limit: int | None = None) -> list[Variable]:
+        """A page of the variables by name."""
+        return await self._run(methods.read_variables(limit))
+
+    async def update_variable(self, variable: VariableUpdate) -> None:
+        """Set what `variable` gives of the variable that it names."""
+        await self._run(methods.update_variable(variable))
+
+    async def delete_variable_by_name(self, name: str) -> None:
+        await self._run(methods.delete_variable_by_name(name))
+
+    async def create_artifact(self, artifact: ArtifactCreate) -> Artifact:
+        return await self._run(methods.create_artifact(artifact))
+
+    async def update_artifact(self, artifact_id: UUID | str, artifact: ArtifactUpdate) -> None:
+        await self._run(methods.update_artifact(artifact_id, artifact))
+
+    async def delete_artifact(self, artifact_id: UUID | str) -> None:
+        await self._run(methods.delete_artifact(artifact_id))
+
+    async def read_artifacts(
+        self,
+        *,
+        artifact_filter: ArtifactFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        sort: ArtifactSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Artifact]:
+        """A page of the artifacts, the newest first; results of runs are among them."""
+        return await self._run(
+            methods.read_artifacts(
+                artifact_filter=artifact_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def read_latest_artifacts(
+        self,
+        *,
+        artifact_filter: ArtifactCollectionFilter | None = None,
+        flow_run_filter: FlowRunFilter | None = None,
+        task_run_filter: TaskRunFilter | None = None,
+        sort: ArtifactCollectionSort | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[ArtifactCollection]:
+        """A page of the newest artifacts, one for each key."""
+        return await self._run(
+            methods.read_latest_artifacts(
+                artifact_filter=artifact_filter,
+                flow_run_filter=flow_run_filter,
+                task_run_filter=task_run_filter,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
     async def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return await self.call("read_settings")
@@ -2666,39 +2762,17 @@ class AsyncMethods:
         """POST /task_workers/filter"""
         return await self.call("read_task_workers", body=body)
 
-    async def create_artifact(self, body: ArtifactCreate) -> Artifact:
-        """POST /artifacts/"""
-        return await self.call("create_artifact", body=body)
-
     async def count_artifacts(self, body: ArtifactsFilterBody | None = None) -> int:
         """POST /artifacts/count"""
         return await self.call("count_artifacts", body=body)
-
-    async def read_artifacts(self, body: ArtifactsFilterPage | None = None) -> list[Artifact]:
-        """POST /artifacts/filter"""
-        return await self.call("read_artifacts", body=body)
 
     async def count_latest_artifacts(self, body: LatestArtifactsFilterBody | None = None) -> int:
         """POST /artifacts/latest/count"""
         return await self.call("count_latest_artifacts", body=body)
 
-    async def read_latest_artifacts(
-        self, body: LatestArtifactsFilterPage | None = None
-    ) -> list[ArtifactCollection]:
-        """POST /artifacts/latest/filter"""
-        return await self.call("read_latest_artifacts", body=body)
-
-    async def delete_artifact(self, id: UUID | str) -> None:
-        """DELETE /artifacts/{id}"""
-        await self.call("delete_artifact", id)
-
     async def read_artifact(self, id: UUID | str) -> Artifact:
         """GET /artifacts/{id}"""
         return await self.call("read_artifact", id)
-
-    async def update_artifact(self, id: UUID | str, body: ArtifactUpdate) -> None:
-        """PATCH /artifacts/{id}"""
-        await self.call("update_artifact", id, body=body)
 
     async def read_latest_artifact(self, key: str) -> Artifact:
         """GET /artifacts/{key}/latest"""
@@ -2762,25 +2836,9 @@ class AsyncMethods:
         """GET /ui/task_runs/{id}"""
         return await self.call("read_task_run_with_flow_run_name", id)
 
-    async def create_variable(self, body: VariableCreate) -> Variable:
-        """POST /variables/"""
-        return await self.call("create_variable", body=body)
-
     async def count_variables(self, body: VariablesFilterBody | None = None) -> int:
         """POST /variables/count"""
         return await self.call("count_variables", body=body)
-
-    async def read_variables(self, body: VariablesFilterPage | None = None) -> list[Variable]:
-        """POST /variables/filter"""
-        return await self.call("read_variables", body=body)
-
-    async def delete_variable_by_name(self, name: str) -> None:
-        """DELETE /variables/name/{name}"""
-        await self.call("delete_variable_by_name", name)
-
-    async def read_variable_by_name(self, name: str) -> Variable:
-        """GET /variables/name/{name}"""
-        return await self.call("read_variable_by_name", name)
 
     async def update_variable_by_name(self, name: str, body: VariableUpdate) -> None:
         """PATCH /variables/name/{name}"""
@@ -2793,10 +2851,6 @@ class AsyncMethods:
     async def read_variable(self, id: UUID | str) -> Variable:
         """GET /variables/{id}"""
         return await self.call("read_variable", id)
-
-    async def update_variable(self, id: UUID | str, body: VariableUpdate) -> None:
-        """PATCH /variables/{id}"""
-        await self.call("update_variable", id, body=body)
 
     async def create_token(self, body: TokenCreate) -> NewToken:
         """POST /tokens"""

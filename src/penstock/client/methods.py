@@ -16,6 +16,18 @@ from msgspec import UNSET
 from penstock.base.ids import uuid7
 from penstock.client.calls import Call, Steps, as_uuid, unset_if_none
 from penstock.schemas.admin import ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
+from penstock.schemas.artifacts import (
+    Artifact,
+    ArtifactCollection,
+    ArtifactCollectionFilter,
+    ArtifactCollectionSort,
+    ArtifactCreate,
+    ArtifactFilter,
+    ArtifactsFilterPage,
+    ArtifactSort,
+    ArtifactUpdate,
+    LatestArtifactsFilterPage,
+)
 from penstock.schemas.automations import (
     Automation,
     AutomationCreate,
@@ -97,6 +109,12 @@ from penstock.schemas.task_runs import (
     TaskRunsFilterPage,
     TaskRunSort,
     TaskRunUpdate,
+)
+from penstock.schemas.variables import (
+    Variable,
+    VariableCreate,
+    VariablesFilterPage,
+    VariableUpdate,
 )
 from penstock.schemas.work import (
     PollBody,
@@ -1107,3 +1125,89 @@ def read_work_queue_concurrency_status(
 ) -> Call[WorkQueueConcurrencyStatus]:
     body = WorkQueueConcurrencyStatusBody(page=page, limit=limit)
     return Call("read_work_queue_concurrency_status", (id,), body)
+
+
+# --- variables -----------------------------------------------------------------------------------
+
+
+def create_variable(variable: VariableCreate) -> Call[Variable]:
+    return Call("create_variable", body=variable)
+
+
+def read_variable_by_name(name: str) -> Steps[Variable | None]:
+    """The variable, None when there is none of that name."""
+    try:
+        return (yield Call("read_variable_by_name", (name,)))
+    except ObjectNotFound:
+        return None
+
+
+def read_variables(limit: int | None = None) -> Call[list[Variable]]:
+    """A page of the variables by name."""
+    return Call("read_variables", body=VariablesFilterPage(limit=limit))
+
+
+def update_variable(variable: VariableUpdate) -> Call[None]:
+    """Set what `variable` gives of the variable that it names."""
+    return Call("update_variable_by_name", (variable.name,), variable)
+
+
+def delete_variable_by_name(name: str) -> Call[None]:
+    return Call("delete_variable_by_name", (name,))
+
+
+# --- artifacts -----------------------------------------------------------------------------------
+
+
+def create_artifact(artifact: ArtifactCreate) -> Call[Artifact]:
+    return Call("create_artifact", body=artifact)
+
+
+def update_artifact(artifact_id: UUID | str, artifact: ArtifactUpdate) -> Call[None]:
+    return Call("update_artifact", (artifact_id,), artifact)
+
+
+def delete_artifact(artifact_id: UUID | str) -> Call[None]:
+    return Call("delete_artifact", (artifact_id,))
+
+
+def read_artifacts(
+    *,
+    artifact_filter: ArtifactFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    sort: ArtifactSort | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[Artifact]]:
+    """A page of the artifacts, the newest first; results of runs are among them."""
+    body = ArtifactsFilterPage(
+        artifacts=artifact_filter or ArtifactFilter(),
+        flow_runs=flow_run_filter or FlowRunFilter(),
+        task_runs=task_run_filter or TaskRunFilter(),
+        sort=sort or ArtifactSort.ID_DESC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_artifacts", body=body)
+
+
+def read_latest_artifacts(
+    *,
+    artifact_filter: ArtifactCollectionFilter | None = None,
+    flow_run_filter: FlowRunFilter | None = None,
+    task_run_filter: TaskRunFilter | None = None,
+    sort: ArtifactCollectionSort | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Call[list[ArtifactCollection]]:
+    """A page of the newest artifacts, one for each key."""
+    body = LatestArtifactsFilterPage(
+        artifacts=artifact_filter or ArtifactCollectionFilter(),
+        flow_runs=flow_run_filter or FlowRunFilter(),
+        task_runs=task_run_filter or TaskRunFilter(),
+        sort=sort or ArtifactCollectionSort.ID_DESC,
+        limit=limit,
+        offset=offset,
+    )
+    return Call("read_latest_artifacts", body=body)

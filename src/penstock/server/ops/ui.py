@@ -25,6 +25,7 @@ from penstock.schemas.ui import (
 from penstock.server.domain.hydration import HydrationError, Sources, hydrate, variable_names
 from penstock.server.domain.json_schema import SchemaInvalid, misfits
 from penstock.server.domain.misfit_tree import as_tree
+from penstock.server.domain.templates import template_problem
 from penstock.server.ops import views
 from penstock.server.ops.conditions import has_condition
 from penstock.server.ops.context import Context
@@ -176,7 +177,7 @@ def _hydrated(
     rendered: list[str] = []
     sources = Sources(
         variables={row["name"]: json.decode(row["value"]) for row in rows},
-        render=lambda text: rendered.append(text) or "",
+        render=lambda text: _unrendered(text, rendered),
     )
     ready: dict[str, Any] = {}
     unusable: dict[str, str] = {}
@@ -191,6 +192,15 @@ def _hydrated(
             if rendered:
                 unknown.add(name)
     return ready, unusable, frozenset(unknown)
+
+
+def _unrendered(text: str, rendered: list[str]) -> str:
+    """Notes that the value is not known before it is used. Raises `ValueError` for no template."""
+    problem = template_problem(text)
+    if problem is not None:
+        raise ValueError(f"line {problem.line}: {problem.message}")
+    rendered.append(text)
+    return ""
 
 
 def _amounts(tx: Tx, statement: str, ids: Sequence[UUID]) -> dict[str, int]:

@@ -188,6 +188,8 @@ def test_templates_are_replaced_first(world: World) -> None:
     text = {"__prefect_kind": "json", "value": '"s"'}
     assert problems(world, {"a": text})[0]["errors"] == ["'s' is not of type 'integer'"]
     assert problems(world, {"a": {"__prefect_kind": "jinja", "template": "{{ x }}"}}) == []
+    [broken] = problems(world, {"a": {"__prefect_kind": "jinja", "template": "{{ x"}})
+    assert "line 1" in broken["errors"][0]
 
 
 @pytest.mark.parametrize(
