@@ -313,6 +313,8 @@ def _echoed(body: bytes, hidden: Sequence[str]) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # What cannot be read cannot be searched for secrets, so nothing of it is sent back.
         return None
-    if hidden and not isinstance(shown, dict):
+    if not hidden:
+        return shown
+    if not isinstance(shown, dict):
         return None
-    return shown | {name: MASK for name in hidden if name in shown} if hidden else shown
+    return shown | {name: MASK for name in hidden if name in shown}
