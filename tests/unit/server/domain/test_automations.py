@@ -127,8 +127,8 @@ def test_actions_in_their_one_form():
     run = {"type": "run-deployment", "deployment_id": ID, "schedule_after": "PT1H"}
     call = {"type": "call-webhook", "block_document_id": ID, "payload": {"a": 1}}
     definition = definition_of(automation(actions=[run], actions_on_resolve=[call]))
-    assert definition.actions[0].schedule_after == 3600  # type: ignore[union-attr]
-    assert definition.actions_on_resolve[0].payload == '{\n  "a": 1\n}'  # type: ignore[union-attr]
+    assert definition.actions[0].schedule_after == 3600
+    assert definition.actions_on_resolve[0].payload == '{\n  "a": 1\n}'
 
 
 INFERRED = {"type": "run-deployment", "source": "inferred"}
