@@ -130,7 +130,13 @@ def create(block_type_slug: str) -> None:
 
 @block.command()
 @click.option("--module", "-m", "module_name", help="Importable module with block classes.")
-@click.option("--file", "-f", "file_path", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--file",
+    "-f",
+    "file_path",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Python file with block classes.",
+)
 def register(module_name: str | None, file_path: str | None) -> None:
     """Register the types of the block classes in a module or file."""
     if (module_name is None) == (file_path is None):

@@ -198,7 +198,9 @@ def get_default_base_job_template(kind: str, file: Path | None) -> None:
 
 @work_pool.command()
 @argument("name", required=False)
-@click.option("--hours", "-h", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--hours", "-h", type=click.IntRange(1), default=1, show_default=True, help="How far ahead."
+)
 @output_option
 def preview(name: str | None, hours: int, output: str | None) -> None:
     """Show which runs a worker of a pool would get within the next hours."""

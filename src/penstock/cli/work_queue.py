@@ -143,7 +143,9 @@ def ls(verbose: bool, prefix: str | None, pool: str | None, output: str | None) 
 
 @work_queue.command()
 @argument("name")
-@click.option("--hours", "-h", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--hours", "-h", type=click.IntRange(1), default=1, show_default=True, help="How far ahead."
+)
 @pool_option
 @output_option
 def preview(name: str, hours: int, pool: str | None, output: str | None) -> None:
