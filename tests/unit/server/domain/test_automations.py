@@ -1,12 +1,18 @@
 """What an automation must be, and the one form it is stored in."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from penstock.schemas.automations import AutomationCreate, CompoundTrigger, EventTrigger
+from penstock.schemas.automations import (
+    AutomationCreate,
+    CallWebhook,
+    CompoundTrigger,
+    EventTrigger,
+    RunDeployment,
+)
 from penstock.schemas.errors import RequestInvalid
 from penstock.server.domain.automations import (
     AutomationInvalid,
@@ -127,8 +133,10 @@ def test_actions_in_their_one_form():
     run = {"type": "run-deployment", "deployment_id": ID, "schedule_after": "PT1H"}
     call = {"type": "call-webhook", "block_document_id": ID, "payload": {"a": 1}}
     definition = definition_of(automation(actions=[run], actions_on_resolve=[call]))
-    assert definition.actions[0].schedule_after == 3600
-    assert definition.actions_on_resolve[0].payload == '{\n  "a": 1\n}'
+    assert definition.actions == [RunDeployment(deployment_id=UUID(ID), schedule_after=3600.0)]
+    assert definition.actions_on_resolve == [
+        CallWebhook(block_document_id=UUID(ID), payload='{\n  "a": 1\n}')
+    ]
 
 
 INFERRED = {"type": "run-deployment", "source": "inferred"}

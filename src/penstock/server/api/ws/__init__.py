@@ -1,1 +1,1 @@
-"""WebSocket endpoints: events in, events out, logs out."""
+"""WebSocket endpoints: events in, events out, logs out, task runs for task workers."""
