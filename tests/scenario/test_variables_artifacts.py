@@ -59,7 +59,7 @@ def test_a_variable_is_set_read_and_unset(api: EmbeddedApi) -> None:
         Variable.set("bound", 2)
     assert Variable.get("bound") == {"a": [1]}
     Variable.set("bound", 2, overwrite=True)
-    assert api.client.read_variable_by_name("bound").tags == []
+    assert api.client.call("read_variable_by_name", "bound").tags == []
     assert Variable.get("bound") == 2
     assert Variable.unset("bound") is True
     assert Variable.unset("bound") is False
