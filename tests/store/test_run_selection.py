@@ -8,6 +8,9 @@ from uuid import UUID, uuid5
 import msgspec
 import pytest
 
+from penstock.schemas.artifacts import ArtifactCollectionFilter, ArtifactFilter
+from penstock.schemas.automations import AutomationFilter
+from penstock.schemas.blocks import BlockDocumentFilter, BlockSchemaFilter, BlockTypeFilter
 from penstock.schemas.filters import (
     DeploymentFilter,
     FlowFilter,
@@ -20,6 +23,7 @@ from penstock.schemas.flow_runs import FlowRunSort
 from penstock.schemas.flows import FlowSort
 from penstock.schemas.logs import LogFilter, LogSort
 from penstock.schemas.task_runs import TaskRunSort
+from penstock.schemas.variables import VariableFilter
 from penstock.server.store import Store
 from penstock.server.store.selection import count, matching, select
 from penstock.server.store.selection.relations import TABLES
@@ -34,6 +38,13 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "deployment": DeploymentFilter,
     "work_pool": WorkPoolFilter,
     "work_queue": WorkQueueFilter,
+    "variable": VariableFilter,
+    "artifact": ArtifactFilter,
+    "artifact_collection": ArtifactCollectionFilter,
+    "automation": AutomationFilter,
+    "block_type": BlockTypeFilter,
+    "block_schema": BlockSchemaFilter,
+    "block_document": BlockDocumentFilter,
 }
 
 

@@ -295,8 +295,8 @@ class SqliteStore(Store):
                 connection.execute("PRAGMA foreign_keys=OFF")
                 connection.execute("BEGIN EXCLUSIVE")
                 for kind, name in migration.objects("sqlite"):
-                    if kind == "TABLE":
-                        connection.execute(f"DROP TABLE IF EXISTS {name}")
+                    if kind in {"TABLE", "VIEW"}:  # triggers and indices go with them
+                        connection.execute(f"DROP {kind} IF EXISTS {name}")
                 connection.execute("COMMIT")
                 connection.execute("PRAGMA foreign_keys=ON")
                 self._migrate(connection)
