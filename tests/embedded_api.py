@@ -11,7 +11,7 @@ from penstock.client.endpoint import endpoint
 from penstock.client.sockets import event_stream, flush_events
 from penstock.logging import flush_logs
 from penstock.schemas.flow_runs import FlowRun, FlowRunsFilterPage
-from penstock.schemas.logs import LogsFilterPage
+from penstock.schemas.logs import LogsFilterPage, LogSort
 from penstock.schemas.states import State
 from penstock.schemas.task_runs import TaskRun, TaskRunsFilterPage
 from penstock.settings import temporary_settings
@@ -54,9 +54,10 @@ class EmbeddedApi:
         return [str(state.name) for state in states]
 
     def logs(self) -> list[str]:
-        """Messages of every log."""
+        """Messages of the newest logs, at most a page of them, the oldest first."""
         assert flush_logs(10) == 0
-        return [log.message for log in self.client.call("read_logs", body=LogsFilterPage())]
+        newest = LogsFilterPage(sort=LogSort.TIMESTAMP_DESC)
+        return [log.message for log in reversed(self.client.call("read_logs", body=newest))]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.server.api.apps import with_app
-from tests.unit.server.api.asgi import WebSocket, request
+from tests.unit.server.api.asgi import Reply, WebSocket, request
 
 from penstock.schemas.operations import OPERATIONS, Operation
 from penstock.server import openapi
@@ -83,6 +84,15 @@ def near(schema: dict[str, Any], depth: int = 0) -> st.SearchStrategy[Any]:
     return SCALARS
 
 
+# A body that happens to make an API token ends anonymous access, so these requests are a user's.
+AUTH_STRING = "fuzz:er"
+AS_USER = {"authorization": f"Basic {b64encode(AUTH_STRING.encode()).decode()}"}
+
+
+async def ask(app: App, method: str, target: str, body: Any) -> Reply:
+    return await request(app, method, target, body, headers=AS_USER)
+
+
 def with_a_body(operation: Operation) -> bool:
     return operation.body is not None
 
@@ -101,7 +111,7 @@ def test_a_body_of_almost_the_right_shape(name: str):
 
         async def one(body: Any, known: bool) -> None:
             target = path_of(operation, ids if known else {})
-            reply = await request(app, operation.method, target, written(body))
+            reply = await ask(app, operation.method, target, written(body))
             assert reply.status < 500, (reply.status, reply.body, body)
 
         loop = asyncio.get_running_loop()
@@ -114,7 +124,7 @@ def test_a_body_of_almost_the_right_shape(name: str):
         await asyncio.to_thread(examples)
         await unharmed(app)
 
-    with_app(test)
+    with_app(test, auth_string=AUTH_STRING)
 
 
 def written(value: Any) -> bytes:
@@ -132,20 +142,20 @@ def path_of(operation: Operation, ids: dict[str, str]) -> str:
 
 async def existing(app: App) -> dict[str, str]:
     """Ids of objects that are there."""
-    flow = (await request(app, "POST", "/api/flows/", {"name": "kept"})).json["id"]
-    run = (await request(app, "POST", "/api/flow_runs/", {"flow_id": flow})).json["id"]
+    flow = (await ask(app, "POST", "/api/flows/", {"name": "kept"})).json["id"]
+    run = (await ask(app, "POST", "/api/flow_runs/", {"flow_id": flow})).json["id"]
     body = {"flow_run_id": run, "task_key": "t", "dynamic_key": "0"}
-    task = (await request(app, "POST", "/api/task_runs/", body)).json["id"]
+    task = (await ask(app, "POST", "/api/task_runs/", body)).json["id"]
     return {"flows": flow, "flow_runs": run, "task_runs": task}
 
 
 async def unharmed(app: App) -> None:
     """The server still does what it is for."""
-    flow = (await request(app, "POST", "/api/flows/", {"name": f"new-{uuid4()}"})).json["id"]
-    made = await request(app, "POST", "/api/flow_runs/", {"flow_id": flow})
+    flow = (await ask(app, "POST", "/api/flows/", {"name": f"new-{uuid4()}"})).json["id"]
+    made = await ask(app, "POST", "/api/flow_runs/", {"flow_id": flow})
     assert made.status == 201
     state = {"state": {"type": "RUNNING"}}
-    changed = await request(app, "POST", f"/api/flow_runs/{made.json['id']}/set_state", state)
+    changed = await ask(app, "POST", f"/api/flow_runs/{made.json['id']}/set_state", state)
     assert changed.json["status"] == "ACCEPT"
 
 
