@@ -17,7 +17,17 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
 
     async def post(self, path: str, body: object) -> tuple[int, bytes]:
-        """Status and body of the answer; reconnects once when the server closed meanwhile."""
+        """Status and body of the answer; repeated once if the server had closed the connection."""
+        reused = self._writer is not None
+        try:
+            return await self._post(path, body)
+        except (ConnectionResetError, asyncio.IncompleteReadError) as error:
+            await self.close()
+            if not reused or getattr(error, "partial", b""):
+                raise
+            return await self._post(path, body)
+
+    async def _post(self, path: str, body: object) -> tuple[int, bytes]:
         if self._writer is None or self._reader is None:
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
         payload = json.dumps(body).encode()
