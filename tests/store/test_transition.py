@@ -45,7 +45,6 @@ from penstock.server.domain.orchestration.facts import RunKind
 from penstock.server.ops.context import Context, Limits, Made
 from penstock.server.ops.transition import (
     _Transition,
-    apply_initial_state,
     force_state,
     mark_late,
     set_flow_run_state,
@@ -453,9 +452,7 @@ def test_force_skips_the_rules(runs: Runs) -> None:
 def test_the_first_state_of_a_run_is_applied_with_its_event(runs: Runs) -> None:
     def make(tx: Tx) -> str:
         id = put_flow_run(tx)
-        row = tx.fetch("SELECT * FROM flow_run WHERE id = ?", [id])[0]
-        state = apply_initial_state(tx, CONTEXT, "flow_run", row, StateCreate(type=PENDING))
-        assert state.type is PENDING
+        force_state(tx, CONTEXT, "flow_run", id, StateCreate(type=PENDING))
         return id
 
     id = runs.store.write_sync(make)

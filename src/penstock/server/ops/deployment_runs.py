@@ -48,7 +48,11 @@ def create_flow_run_from_deployment(
     work pool (422), and a work queue for a deployment without a pool (400).
     """
     deployment = existing_deployment(tx, id)
-    flow = {"id": deployment["flow_id"], "name": deployment["flow_name"]}
+    flow = {
+        "id": deployment["flow_id"],
+        "name": deployment["flow_name"],
+        "tags": deployment["flow_tags"],
+    }
     parameters = hydrated(tx, context, {**json.decode(deployment["parameters"]), **body.parameters})
     enforced = body.enforce_parameter_schema
     if deployment["enforce_parameter_schema"] if enforced is None else enforced:
@@ -78,14 +82,7 @@ def create_flow_run_from_deployment(
         tags=sorted({*json.decode(deployment["tags"]), *body.tags}),
         work_queue_name=queue["work_queue_name"],
     )
-    return put_flow_run(
-        tx,
-        context,
-        flow,
-        run,
-        deployment_version=deployment["version"],
-        queue=queue,
-    )
+    return put_flow_run(tx, context, flow, run, deployment=deployment, queue=queue)
 
 
 def _queue(tx: Tx, context: Context, deployment: Row, body: DeploymentFlowRunCreate) -> Row:

@@ -80,6 +80,42 @@ def run_of(kind: RunKind, row: Row) -> Run:
     return Run(kind=kind, id=uuid_of(row["id"]), policy=policy, **fields)
 
 
+_NOT_YET: Row = dict.fromkeys(
+    (
+        *("infrastructure_pid", "start_time", "end_time", "expected_start_time"),
+        *("next_scheduled_start_time", "state_id", "state_type", "state_name", "state_timestamp"),
+        *("limit_id", "answered_id"),
+    )
+) | {"version": 0, "run_count": 0, "total_run_time": 0.0}
+
+
+def new_flow_run(
+    values: Row, flow: Row, deployment: Row | None, queue: Row | None, parent: Row | None
+) -> Row:
+    """The row that `transition.flow_run` would read of a run about to be inserted from `values`.
+
+    `deployment` is a row with `id`, `name` and `tags`, `queue` one with `work_queue_id`,
+    `work_queue_name` and the columns of its pool, `parent` one of the task run that a subflow run
+    stands for. No limit: a forced change takes no slot.
+    """
+    return {
+        **_NOT_YET,
+        **values,
+        "flow_name": flow["name"],
+        "flow_tags": flow["tags"],
+        "found_deployment_id": deployment["id"] if deployment else None,
+        "deployment_name": deployment["name"] if deployment else None,
+        "deployment_tags": deployment["tags"] if deployment else None,
+        "queue_id": queue["work_queue_id"] if queue else None,
+        "queue_name": queue["queue_name"] if queue else None,
+        "pool_id": queue["work_pool_id"] if queue else None,
+        "pool_name": queue["work_pool_name"] if queue else None,
+        "pool_type": queue["work_pool_type"] if queue else None,
+        "parent_name": parent["name"] if parent else None,
+        "parent_tags": parent["tags"] if parent else None,
+    }
+
+
 def parent_of(row: Row) -> Parent | None:
     """The flow run of a task run."""
     if row["parent_id"] is None:

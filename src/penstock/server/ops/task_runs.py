@@ -25,7 +25,7 @@ from penstock.server.ops.context import Context, Made
 from penstock.server.ops.deletion import delete_task_run_row
 from penstock.server.ops.history import history
 from penstock.server.ops.paging import page_count, page_limit
-from penstock.server.ops.transition import apply_initial_state, set_task_run_state
+from penstock.server.ops.transition import force_state, set_task_run_state
 from penstock.server.store.selection import count, select
 from penstock.server.store.transaction import Row, Tx
 
@@ -92,7 +92,7 @@ def create_task_run(tx: Tx, context: Context, *, body: TaskRunCreate) -> Made[Ta
     if row is None:
         return Made(views.task_run(_made_before(tx, body, id), tx.now), False)
     first = body.state or StateCreate(type=StateType.PENDING)
-    apply_initial_state(tx, context, "task_run", row, first)
+    force_state(tx, context, "task_run", id, first)
     return Made(read_task_run(tx, context, id), True)
 
 

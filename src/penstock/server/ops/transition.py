@@ -112,16 +112,25 @@ def force_state(
     return _propose(tx, context, RunKind(kind), id, state, force=True).value
 
 
-def apply_initial_state(
-    tx: Tx, context: Context, kind: str, run_row: Row, state: StateCreate
-) -> State:
-    """Force the first state of a run that this transaction inserted, with its event.
+class FirstState:
+    """The first state of a flow run that is yet to be inserted, decided as a forced change.
 
-    An automatically scheduled run gets no event: nobody asked for it.
+    `row` is the run as `run_facts.new_flow_run` makes it. Insert the run with `columns`, which
+    say what the state does to it, then call `store`.
     """
-    result = force_state(tx, context, kind, str(run_row["id"]), state)
-    assert result.state is not None, "no rule of a forced change refuses a first state"
-    return result.state
+
+    def __init__(self, tx: Tx, context: Context, row: Row, state: StateCreate) -> None:
+        kind = RunKind.FLOW_RUN
+        self._transition = _Transition(tx, context, kind, row, state, force=True, policy=None)
+        self._decision = self._transition.decision()
+        assert self._decision.state is not None, "no rule of a forced change refuses a first state"
+        self.state = self._transition.placed(self._decision, self._decision.state)
+        self.columns = self._transition.columns(self._decision, self.state)
+
+    def store(self) -> None:
+        """Insert the state, its event and whatever else follows from it."""
+        self._transition.insert_state(self._decision, self.state)
+        self._transition.carry_out(self._decision, self.state)
 
 
 def mark_late(tx: Tx, context: Context, id: str, *, state: StateCreate) -> OrchestrationResult:
@@ -215,17 +224,22 @@ class _Transition:
         self.policy = policy or policy_for(self.facts, self.proposal, force=force)
 
     def made(self) -> Made[OrchestrationResult]:
-        decision = self._decision()
+        decision = self.decision()
         if decision.state is None:
             return Made(_answer(decision, self.before), created=False)
-        state = self._insert_state(decision, decision.state)
-        self._update_run(decision, state)
+        state = self.placed(decision, decision.state)
+        self.insert_state(decision, state)
+        self._update_run(self.columns(decision, state))
+        self.carry_out(decision, state)
+        return Made(_answer(decision, state), created=True)
+
+    def carry_out(self, decision: Decision, state: State) -> None:
+        """Write what the decision asks for besides the state and the run."""
         for write in decision.writes:
             if not isinstance(write, (AcquireSlots, RenewLease)):
                 _CARRY_OUT[type(write)](self, write, decision, state)
-        return Made(_answer(decision, state), created=True)
 
-    def _decision(self) -> Decision:
+    def decision(self) -> Decision:
         """The decision, with the slots taken and the lease renewed that it rests on."""
         for _ in range(_ATTEMPTS):
             decision = decide(self.facts, self.proposal, self.policy)
@@ -284,18 +298,20 @@ class _Transition:
         found = self.tx.one("transition.cached_state", cache_key=details.cache_key, now=self.tx.now)
         return state_of(found, "") if found is not None else None
 
-    def _insert_state(self, decision: Decision, placed: Proposal) -> State:
+    def placed(self, decision: Decision, placed: Proposal) -> State:
+        """The state that is put in place, under the id it is stored with."""
         accepted = decision.status is SetStateStatus.ACCEPT
-        data = _stored_data(placed.data)
-        state = State(
+        return State(
             id=self.wanted_id if accepted and self.wanted_id else uuid7(),
             type=placed.type,
             name=placed.name,
             timestamp=placed.timestamp,
             message=placed.message,
-            data=data,
+            data=_stored_data(placed.data),
             state_details=placed.details,
         )
+
+    def insert_state(self, decision: Decision, state: State) -> None:
         answer = None
         if self.wanted_id is not None:
             answer = _StoredAnswer(status=decision.status, reason=decision.reason)
@@ -308,16 +324,20 @@ class _Transition:
             timestamp=state.timestamp,
             message=state.message,
             state_details=state.state_details,
-            data=data,
+            data=state.data,
             proposal_id=self.wanted_id,
             answer=answer,
         )
-        return state
 
-    def _update_run(self, decision: Decision, state: State) -> None:
+    def columns(self, decision: Decision, state: State) -> dict[str, Any]:
+        """What becomes of the run's columns, all but its version and when it was changed."""
         run = decision.run
         assert run is not None
         columns: dict[str, Any] = {
+            "state_id": state.id,
+            "state_type": state.type.value,
+            "state_name": state.name,
+            "state_timestamp": state.timestamp,
             "run_count": run.run_count,
             "start_time": run.start_time,
             "end_time": run.end_time,
@@ -331,14 +351,13 @@ class _Transition:
             columns["empirical_policy"] = self.row["empirical_policy"]
         else:
             columns["empirical_policy"] = run.policy
+        return columns
+
+    def _update_run(self, columns: dict[str, Any]) -> None:
         changed = self.tx.run(
             _STATEMENTS[self.kind].update,
             id=self.row["id"],
             version=self.row["version"],
-            state_id=state.id,
-            state_type=state.type.value,
-            state_name=state.name,
-            state_timestamp=state.timestamp,
             now=self.tx.now,
             **columns,
         )

@@ -70,10 +70,13 @@ CREATE TABLE flow_run_state (
     data TEXT,
     -- The proposal that led to this state and the answer it got, so that a repeated request
     -- (same proposed state id) reads its answer instead of being decided again.
-    proposal_id TEXT UNIQUE,
+    proposal_id TEXT,
     answer TEXT,
     UNIQUE (flow_run_id, timestamp)
 );
+
+CREATE UNIQUE INDEX flow_run_state_by_proposal ON flow_run_state (proposal_id)
+    WHERE proposal_id IS NOT NULL;
 
 CREATE TABLE task_run (
     id TEXT PRIMARY KEY,
@@ -116,10 +119,13 @@ CREATE TABLE task_run_state (
     message TEXT,
     state_details TEXT NOT NULL DEFAULT '{}',
     data TEXT,
-    proposal_id TEXT UNIQUE,
+    proposal_id TEXT,
     answer TEXT,
     UNIQUE (task_run_id, timestamp)
 );
+
+CREATE UNIQUE INDEX task_run_state_by_proposal ON task_run_state (proposal_id)
+    WHERE proposal_id IS NOT NULL;
 
 CREATE TABLE task_run_state_cache (
     cache_key TEXT NOT NULL,

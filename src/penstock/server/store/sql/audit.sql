@@ -26,6 +26,7 @@ SELECT * FROM audit WHERE kind = :kind AND object_id = :object_id AND at <= :unt
 -- Every object that was ever recorded under the name, whatever it is called now.
 SELECT object_id, max(seq) AS seq FROM audit
 WHERE kind = :kind AND object_name = :name
+    AND (kind <> 'flow-run' OR before IS NULL OR action = 'updated') -- as in audit_by_name
 GROUP BY object_id ORDER BY seq;
 
 -- name: audit.after

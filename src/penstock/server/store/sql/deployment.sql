@@ -1,8 +1,8 @@
 -- Deployments. A row that an event is made of carries the names of its flow, queue and pool.
 
 -- name: deployment.get
-SELECT d.*, f.name AS flow_name, q.name AS queue_name, p.id AS work_pool_id,
-    p.name AS work_pool_name, p.type AS work_pool_type
+SELECT d.*, f.name AS flow_name, f.tags AS flow_tags, q.name AS queue_name,
+    p.id AS work_pool_id, p.name AS work_pool_name, p.type AS work_pool_type
 FROM deployment AS d
 JOIN flow AS f ON f.id = d.flow_id
 LEFT JOIN work_queue AS q ON q.id = d.work_queue_id

@@ -1,17 +1,20 @@
 -- name: flow_run.insert
+-- With its first state, which is inserted next.
 INSERT INTO flow_run (
     id, flow_id, deployment_id, deployment_version, flow_version, name, parameters, context,
     empirical_policy, tags, labels, job_variables, idempotency_key, auto_scheduled, created_by,
-    infrastructure_document_id, parent_task_run_id, work_queue_id, work_queue_name,
-    created, updated
+    infrastructure_document_id, parent_task_run_id, work_queue_id, work_queue_name, state_id,
+    state_type, state_name, state_timestamp, version, run_count, start_time, end_time,
+    expected_start_time, next_scheduled_start_time, total_run_time, created, updated
 ) VALUES (
     :id, :flow_id, :deployment_id, :deployment_version, :flow_version, :name, :parameters,
     :context, :empirical_policy, :tags, :labels, :job_variables, :idempotency_key,
     :auto_scheduled, :created_by, :infrastructure_document_id, :parent_task_run_id,
-    :work_queue_id, :work_queue_name, :now, :now
+    :work_queue_id, :work_queue_name, :state_id, :state_type, :state_name, :state_timestamp, 1,
+    :run_count, :start_time, :end_time, :expected_start_time, :next_scheduled_start_time,
+    :total_run_time, :created, :updated
 )
-ON CONFLICT DO NOTHING
-RETURNING *;
+ON CONFLICT DO NOTHING;
 
 -- name: flow_run.get
 SELECT r.*, s.message AS state_message, s.state_details AS state_state_details,

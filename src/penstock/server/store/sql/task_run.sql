@@ -63,3 +63,6 @@ FROM task_run
 WHERE flow_run_id = :id AND state_type IS NOT NULL AND state_type <> 'PENDING'
     AND (start_time IS NOT NULL OR expected_start_time IS NOT NULL)
 LIMIT :limit;
+
+-- name: task_run.named
+SELECT id, name, tags FROM task_run WHERE id = :id;
