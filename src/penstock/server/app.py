@@ -63,6 +63,7 @@ class App:
                 await self.bus.start()
                 await self.edge.access.required()
                 await self.supervisor.start()
+                await self.edge.channels.start()
             except BaseException as error:
                 self.start_error = error
                 await self._stop()
@@ -76,7 +77,12 @@ class App:
                 self._started = False
                 await self._stop()
 
+    async def drain(self) -> None:
+        """Send connected workers elsewhere, before their sockets are closed."""
+        await self.edge.channels.drain()
+
     async def _stop(self) -> None:
+        await self.edge.channels.stop()
         await self._sockets.close()
         await self.supervisor.stop()
         await self.bus.stop()

@@ -32,8 +32,9 @@ LOCAL_NAMES = ("localhost", "localhost.localdomain")
 class _Server(uvicorn.Server):
     """uvicorn's server that says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: App, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._app = app
         self._ready = ready
 
     @contextlib.contextmanager
@@ -56,6 +57,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # While workers are told to go, those that come get 503 and not a refused connection.
+        await self._app.drain()
+        await super().shutdown(sockets)
 
 
 def check_exposure(config: ServerConfig, host: str, *, insecure: bool) -> ServerConfig:
@@ -159,7 +165,7 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{bound}{config.base_path}"
     app = create_app(config)
-    server = _Server(_uvicorn_config(app, config), (lambda: ready(url)) if ready else _nothing)
+    server = _Server(_uvicorn_config(app, config), app, (lambda: ready(url)) if ready else _nothing)
     with announced(config, url):
         try:
             server.run(sockets=[listener])

@@ -9,6 +9,7 @@ from penstock.base.clock import SYSTEM_CLOCK, Clock
 from penstock.server.api.access import Access, Refusals
 from penstock.server.api.csrf import CsrfProtection
 from penstock.server.bus import Bus
+from penstock.server.channel.channels import Channels
 from penstock.server.config import ServerConfig
 from penstock.server.ops.context import ANONYMOUS, Actor
 from penstock.server.security.credentials import Credentials
@@ -46,6 +47,7 @@ class Edge:
     access: Access
     refusals: Refusals
     origins: OriginRule
+    channels: Channels
     csrf: CsrfProtection | None = None
     fingerprint_key: bytes = b""
     clock: Clock = SYSTEM_CLOCK
@@ -81,5 +83,6 @@ def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CL
             allowed_hosts=frozenset(config.allowed_hosts),
             credentials_required=config.auth_string is not None,
         ),
+        channels=Channels(store, bus, clock),
         csrf=CsrfProtection(store) if config.csrf_enabled else None,
     )

@@ -19,6 +19,7 @@ from penstock.schemas.states import StateDetails
 from penstock.server.domain.naming import name_for
 from penstock.server.domain.schedules.planning import NEVER, Dates, Horizon, Plan, plan
 from penstock.server.store.columns import microseconds
+from penstock.server.ops.topics import work_topic
 from penstock.server.store.transaction import Row, Tx
 
 TOPIC = "schedules"
@@ -136,6 +137,9 @@ def _insert(tx: Tx, plans: Sequence[Planned], sources: dict[str, Row]) -> int:
     runs = [run for one in known for run in _runs(tx, sources[one.row["id"]], one.plan.dates)]
     inserted = tx.many("deployment_schedule.insert_run", runs)
     tx.many("deployment_schedule.insert_state", runs)
+    pools = {sources[one.row["id"]]["work_pool_id"] for one in known} - {None}
+    for work_pool_id in pools if inserted else ():
+        tx.wake(work_topic(work_pool_id))
     return inserted
 
 

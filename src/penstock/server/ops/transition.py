@@ -74,12 +74,15 @@ from penstock.server.ops.run_facts import (
     subject_of,
     tag_limits_of,
 )
+from penstock.server.ops.topics import work_topic
 from penstock.server.store.transaction import Row, Tx
 
 _STEP = timedelta(microseconds=1)
 _CLOCK_DIFFERENCE = timedelta(days=1)
 """How far ahead of the server a client's timestamp may be; the states after it come later still."""
 _CHANCES = 1 << 32
+_HOLDING = (StateType.PENDING, StateType.RUNNING)
+"""States in which a run has a slot of its work queue and its work pool."""
 _ATTEMPTS = 5
 """How often a transition is decided whose slots others take in between."""
 
@@ -235,9 +238,22 @@ class _Transition:
 
     def carry_out(self, decision: Decision, state: State) -> None:
         """Write what the decision asks for besides the state and the run."""
+        self._wake_workers(state)
         for write in decision.writes:
             if not isinstance(write, (AcquireSlots, RenewLease)):
                 _CARRY_OUT[type(write)](self, write, decision, state)
+
+    def _wake_workers(self, state: State) -> None:
+        """Tell the workers of the run's pool when they may have something to start now."""
+        if self.kind is RunKind.TASK_RUN or self.row["pool_id"] is None:
+            return
+        freed = (
+            self.row["state_type"] in _HOLDING
+            and self.row["work_is_limited"]
+            and state.type not in _HOLDING
+        )
+        if freed or state.type is StateType.SCHEDULED:
+            self.tx.wake(work_topic(self.row["pool_id"]))
 
     def decision(self) -> Decision:
         """The decision, with the slots taken and the lease renewed that it rests on."""

@@ -22,6 +22,7 @@ from penstock.server.domain.job_templates import TemplateInvalid, check_template
 from penstock.server.ops import work_queues, workers
 from penstock.server.ops.context import Context
 from penstock.server.ops.paging import page_count, page_limit
+from penstock.server.ops.topics import snapshot_topic, work_topic
 from penstock.server.ops.work_records import (
     pool_view,
     record_pool,
@@ -137,6 +138,9 @@ def update_work_pool(tx: Tx, context: Context, name: str, *, body: WorkPoolUpdat
         return
     changed["status"] = _status_after(tx, row, changed)
     tx.run("work_pool.update", now=tx.now, **{name: changed[name] for name in _UPDATED})
+    if _SHOWN & set(given):
+        tx.wake(snapshot_topic(row["id"]))
+        tx.wake(work_topic(row["id"]))
     told = changed if row["status"] is None else {**changed, **_pause(row)}
     record_pool(tx, context, "updated", before=row, after=told)
     if changed["status"] != row["status"]:
@@ -155,6 +159,7 @@ def delete_work_pool(tx: Tx, context: Context, name: str) -> None:
     workers.delete_workers_of(tx, context, row["id"], pool, caused_by=event_id)
     work_queues.delete_queues_of(tx, context, row["id"], pool, caused_by=event_id)
     tx.run("work_pool.delete", id=row["id"])
+    tx.wake(snapshot_topic(row["id"]))
     record_pool(tx, context, "deleted", before=row, event_id=event_id)
 
 
@@ -211,6 +216,8 @@ def differs(stored: Any, value: Any) -> bool:
     return stored != value
 
 
+_SHOWN = {"base_job_template", "concurrency_limit", "is_paused", "storage_configuration"}
+"""Changes of these are told to connected workers."""
 _UPDATED = (
     "id",
     "description",

@@ -27,6 +27,7 @@ from penstock.server.domain.priorities import first_free, shifted
 from penstock.server.ops.context import Context
 from penstock.server.ops.deployment_rows import record_deployment
 from penstock.server.ops.paging import page_count, page_limit
+from penstock.server.ops.topics import work_topic
 from penstock.server.ops.work_records import (
     action_of,
     pool_of,
@@ -332,6 +333,8 @@ def _update(tx: Tx, context: Context, id: str, body: WorkQueueUpdate) -> None:
     values = {**stored(changed), "last_polled": changed["last_polled"]}
     values.pop("work_pool_id")
     tx.run("work_queue.update", now=tx.now, **values)
+    if any(changed[name] != row[name] for name in ("is_paused", "concurrency_limit")):
+        tx.wake(work_topic(row["work_pool_id"]))
     told = {**changed, "is_paused": row["is_paused"], "status": row["status"]}
     record_queue(tx, context, "updated", pool, before=row, after=told, event_id=event_id)
     if changed["is_paused"] != row["is_paused"]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.schemas.operations.sockets import socket_scope
@@ -13,6 +15,7 @@ from penstock.server.api.ws.events_out import events_out
 from penstock.server.api.ws.logs_out import logs_out
 from penstock.server.api.ws.socket import BROKEN, RESTART, Gone, Socket
 from penstock.server.api.ws.task_runs import scheduled_task_runs
+from penstock.server.api.ws.worker_channel import worker_channel
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -24,6 +27,16 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/logs/out": logs_out,
     "/task_runs/subscriptions/scheduled": scheduled_task_runs,
 }
+
+
+CHANNEL = re.compile("/work_pools/(?P<work_pool_name>.+)/workers/connect", re.DOTALL)
+
+
+def endpoint_of(path: str) -> Endpoint | None:
+    """What serves a path below the API."""
+    if (channel := CHANNEL.fullmatch(path)) is not None:
+        return partial(worker_channel, **channel.groupdict())
+    return ENDPOINTS.get(path)
 
 
 class Sockets:
@@ -38,7 +51,7 @@ class Sockets:
     ) -> None:
         """Serve one connection; an unknown path is refused with HTTP 403."""
         socket = Socket(scope, receive, send)
-        endpoint = ENDPOINTS.get(path or "")
+        endpoint = endpoint_of(path or "")
         if endpoint is None:
             await socket.refuse()
             return

@@ -20,10 +20,19 @@ EXTENSION = "penstock.pings"
 
 
 class PingGate:
-    """Answers to pings that wait for the frames received before them to be dealt with."""
+    """Answers to pings that wait for the frames received before them to be dealt with.
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    It also knows when the peer was last heard, and can ask it for a sign of life.
+    """
+
+    def __init__(
+        self, write: Callable[[bytes], None], probe: Callable[[], None] = lambda: None
+    ) -> None:
         self._write = write
+        self.probe = probe
+        """Sends a ping of its own; whatever comes back moves `heard`."""
+        self.heard = 0.0
+        """Loop time at which bytes of the peer last arrived."""
         self._waiting: deque[tuple[int, bytes, asyncio.TimerHandle]] = deque()
         self._confirmed = 0
         self._guarded = False
@@ -68,12 +77,19 @@ class GatedProtocol(WebSocketsSansIOProtocol):
     gate: PingGate
 
     def handle_connect(self, event: Request) -> None:
-        self.gate = PingGate(self._write_answer)
+        self.gate = PingGate(self._write_answer, self._probe)
+        self.gate.heard = self.loop.time()
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)
         if scope is not None:
             # The application's task starts after this call returns, so it sees the extension.
             scope["extensions"][EXTENSION] = self.gate
+
+    def data_received(self, data: bytes) -> None:
+        gate = getattr(self, "gate", None)
+        if gate is not None:
+            gate.heard = self.loop.time()
+        super().data_received(data)
 
     def send_receive_event_to_app(self) -> None:
         self.gate.received += 1
@@ -87,6 +103,11 @@ class GatedProtocol(WebSocketsSansIOProtocol):
         if gate is not None:
             gate.close()
         super().connection_lost(exc)
+
+    def _probe(self) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_ping(b"live")
+            self.transport.write(b"".join(self.conn.data_to_send()))
 
     def _write_answer(self, answer: bytes) -> None:
         if not self.transport.is_closing():

@@ -18,6 +18,8 @@ PEER_PROTOCOL = "prefect"
 EVENTS_PROTOCOL = "penstock.events.v1"
 HANDSHAKE_SECONDS = 30.0
 
+NORMAL = 1000
+GOING_AWAY = 1001
 POLICY = 1008
 PROTOCOL = 1002
 TRY_LATER = 1013
@@ -42,6 +44,8 @@ class Socket:
         self.needed = Scope.ADMIN
         """What the caller must be allowed; an endpoint that nobody rated needs the most."""
         self.caller: Caller | None = None
+        self.clean = False
+        """Whether the peer closed the socket in good order."""
 
     def context(self, edge: Edge) -> Context:
         """What operations called for this socket know about its caller."""
@@ -65,6 +69,7 @@ class Socket:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
+                self.clean = message.get("code") in (NORMAL, GOING_AWAY)
                 raise Gone
             if message["type"] == "websocket.receive":
                 text = message.get("text")
@@ -87,9 +92,17 @@ class Socket:
         except (OSError, RuntimeError) as error:
             raise Gone from error
 
-    async def refuse(self) -> None:
-        """End a connection that was not accepted; the client sees HTTP 403."""
-        await self._send({"type": "websocket.close", "code": 1000})
+    async def refuse(self, status: int = 403) -> None:
+        """End a connection that was not accepted; the client sees this HTTP status.
+
+        A status other than 403 needs an ASGI server that can send one.
+        """
+        answers = "websocket.http.response" in (self.scope.get("extensions") or {})
+        if status == 403 or not answers:
+            await self._send({"type": "websocket.close", "code": 1000})
+            return
+        await self._send({"type": "websocket.http.response.start", "status": status, "headers": []})
+        await self._send({"type": "websocket.http.response.body", "body": b""})
 
 
 async def handshake(socket: Socket, edge: Edge, *protocols: str) -> str | None:
@@ -98,12 +111,7 @@ async def handshake(socket: Socket, edge: Edge, *protocols: str) -> str | None:
     Raises `Gone` after closing a socket that may not stay: HTTP 403 before acceptance for a
     foreign origin, or without a subprotocol where credentials are needed; 1008 afterwards.
     """
-    await _connect(socket)
-    host = socket.headers.get(b"host")
-    foreign = not edge.origins.trusts(socket.headers.get(b"origin"), host)
-    if foreign or not edge.origins.serves_host(host):
-        await socket.refuse()
-        raise Gone
+    await admit(socket, edge)
     offered = socket.scope.get("subprotocols") or []
     chosen = next((one for one in protocols if one in offered), None)
     if chosen is None:
@@ -119,9 +127,15 @@ async def handshake(socket: Socket, edge: Edge, *protocols: str) -> str | None:
     return chosen
 
 
-async def _connect(socket: Socket) -> None:
+async def admit(socket: Socket, edge: Edge) -> None:
+    """Begin a connection; one from a foreign origin is refused with HTTP 403 and `Gone`."""
     message = await socket._receive()
     if message["type"] != "websocket.connect":
+        raise Gone
+    host = socket.headers.get(b"host")
+    foreign = not edge.origins.trusts(socket.headers.get(b"origin"), host)
+    if foreign or not edge.origins.serves_host(host):
+        await socket.refuse()
         raise Gone
 
 

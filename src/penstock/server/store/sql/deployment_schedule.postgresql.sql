@@ -36,7 +36,8 @@ RETURNING s.id;
 -- The flows are kept first, as whoever deletes one takes it before what belongs to it.
 SELECT s.id AS schedule_id, s.slug, s.schedule, s.parameters AS schedule_parameters,
     d.id AS deployment_id, d.flow_id, d.version, d.parameters, d.tags, d.labels,
-    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name
+    d.infrastructure_document_id, d.work_queue_id, d.work_queue_name,
+    (SELECT q.work_pool_id FROM work_queue AS q WHERE q.id = d.work_queue_id) AS work_pool_id
 FROM deployment_schedule AS s
 JOIN deployment AS d ON d.id = s.deployment_id
 JOIN flow AS f ON f.id = d.flow_id

@@ -21,7 +21,8 @@ SELECT
     slots.id AS limit_id, slots.name AS limit_name, slots.slot_limit, slots.active_slots,
     slots.slot_decay_per_second, slots.decayed,
     queue.id AS queue_id, queue.name AS queue_name, pool.id AS pool_id, pool.name AS pool_name,
-    pool.type AS pool_type
+    pool.type AS pool_type,
+    coalesce(queue.concurrency_limit, pool.concurrency_limit) IS NOT NULL AS work_is_limited
 FROM flow_run AS run
 JOIN flow ON flow.id = run.flow_id
 LEFT JOIN work_queue AS queue ON queue.id = run.work_queue_id

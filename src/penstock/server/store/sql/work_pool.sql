@@ -19,6 +19,35 @@ SELECT p.*, CASE WHEN p.concurrency_limit IS NOT NULL THEN (
 FROM work_pool AS p
 WHERE p.name = :name;
 
+-- name: work_pool.get
+SELECT p.*, CASE WHEN p.concurrency_limit IS NOT NULL THEN (
+    SELECT count(*) FROM work_queue AS q CROSS JOIN flow_run AS r
+    WHERE q.work_pool_id = p.id AND r.work_queue_id = q.id
+        AND r.state_type IN ('PENDING', 'RUNNING')
+) END AS active_slots
+FROM work_pool AS p
+WHERE p.id = :id;
+
+-- name: work_pool.stamp
+SELECT id, updated FROM work_pool WHERE name = :name;
+
+-- name: work_pool.work
+-- For each open queue of a pool: how many runs are due, as far as that is counted, and when the
+-- next one is.
+SELECT q.id,
+    (SELECT count(*) FROM (
+        SELECT r.id FROM flow_run AS r
+        WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED'
+            AND r.next_scheduled_start_time <= :now
+        LIMIT :counted
+    ) AS due) AS ready,
+    (SELECT min(r.next_scheduled_start_time) FROM flow_run AS r
+     WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED'
+        AND r.next_scheduled_start_time > :now) AS next_due
+FROM work_pool AS p
+JOIN work_queue AS q ON q.work_pool_id = p.id
+WHERE p.id = :work_pool_id AND NOT p.is_paused AND NOT q.is_paused;
+
 -- name: work_pool.lock
 -- The pool stays as it is, and keeps its queues, to the end of the transaction.
 SELECT * FROM work_pool WHERE name = :name;

@@ -1,0 +1,1 @@
+"""Connected workers: who is there, what they are told, and which teardowns they get."""
