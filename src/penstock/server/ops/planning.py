@@ -18,8 +18,8 @@ from penstock.schemas.schedules import stored_schedule
 from penstock.schemas.states import StateDetails
 from penstock.server.domain.naming import name_for
 from penstock.server.domain.schedules.planning import NEVER, Dates, Horizon, Plan, plan
-from penstock.server.store.columns import microseconds
 from penstock.server.ops.topics import work_topic
+from penstock.server.store.columns import microseconds
 from penstock.server.store.transaction import Row, Tx
 
 TOPIC = "schedules"

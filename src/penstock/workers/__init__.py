@@ -1,0 +1,1 @@
+"""Workers: they take runs from a work pool and see to their infrastructure."""
