@@ -30,14 +30,15 @@ def open_connection(
     connection = connect(
         url,
         subprotocols=[Subprotocol(name) for name in protocols],
-        **_options(target),
+        **connection_options(target),
         **options,
     )
     # Entered by hand, because it outlives this call; newer releases warn about any other use.
     return connection.__enter__()
 
 
-def _options(target: Target) -> dict[str, Any]:
+def connection_options(target: Target) -> dict[str, Any]:
+    """Headers, limits and TLS of a connection, for `websockets` clients of either kind."""
     headers = dict(target.headers())
     agent = headers.pop("User-Agent")
     options: dict[str, Any] = {

@@ -130,7 +130,7 @@ def _group(identity: ProcessIdentity) -> Iterator[_Found]:
 
 def _pids() -> list[int]:
     try:
-        return [int(name) for name in os.listdir(_PROC) if name.isdecimal()]
+        return [int(one.name) for one in _PROC.iterdir() if one.name.isdecimal()]
     except OSError:
         done = subprocess.run(["ps", "-axo", "pid="], capture_output=True, text=True)  # noqa: S607
         return [int(one) for one in done.stdout.split()]
@@ -152,7 +152,7 @@ def _look(pid: int) -> _Found | None:
 
 def _look_elsewhere(pid: int) -> _Found | None:
     """The same where the kernel has no /proc: the start in seconds."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         ["ps", "-o", "stat=,pgid=,lstart=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
