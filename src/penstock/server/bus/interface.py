@@ -38,6 +38,13 @@ class Bus(Protocol):
         """The version of `topic`, as soon as it exceeds `after` or `timeout` seconds passed."""
         ...
 
+    def listen(self, prefix: str, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` on the loop with every topic woken that begins with `prefix`, wherever it
+        was woken, and with `prefix` alone when wake-ups may have been missed. Returns the call
+        that ends it.
+        """
+        ...
+
     def publish(self, topic: str, copy: bytes) -> None:
         """Hand a copy to every subscription of `topic`. From any thread; never blocks."""
         ...
@@ -102,6 +109,7 @@ class LocalBus:
         self._versions: dict[str, int] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._subscriptions: dict[str, list[Subscription]] = {}
+        self._listeners: list[tuple[str, Callable[[str], None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
 
@@ -141,6 +149,9 @@ class LocalBus:
             waiters = self._waiters.pop(topic, None)
         if waiters:
             self._on_loop(self._release, waiters)
+        for prefix, listener in self._listeners:
+            if topic.startswith(prefix):
+                self._on_loop(listener, topic)
 
     def wake_everything(self) -> None:
         """Wake every topic known here, because wake-ups may have been missed."""
@@ -148,6 +159,17 @@ class LocalBus:
             topics = {*self._versions, *self._waiters}
         for topic in topics:
             self.wake_here(topic)
+        for prefix, listener in self._listeners:
+            self._on_loop(listener, prefix)
+
+    def listen(self, prefix: str, listener: Callable[[str], None]) -> Callable[[], None]:
+        entry = (prefix, listener)
+        self._listeners = [*self._listeners, entry]
+
+        def end() -> None:
+            self._listeners = [kept for kept in self._listeners if kept is not entry]
+
+        return end
 
     def offer_here(self, topic: str, copy: bytes) -> None:
         """Hand a copy to the subscriptions of this process. From any thread."""

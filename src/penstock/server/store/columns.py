@@ -31,6 +31,7 @@ INSTANTS = frozenset(
         "last_heartbeat_time",
         "last_polled",
         "last_used",
+        "lease_since",
         "next_scheduled_start_time",
         "occurred",
         "received",
@@ -77,7 +78,9 @@ DOCUMENTS = frozenset(
         "storage_configuration",
         "tag_limits",
         "tags",
+        "target",
         "task_inputs",
+        "tried_workers",
         "updated_by",
         "version_info",
     }
@@ -87,8 +90,10 @@ DOCUMENTS = frozenset(
 FLAGS = frozenset(
     {
         "active",
+        "alerted",
         "auto_scheduled",
         "automation_owned_by_resource",
+        "charged",
         "enabled",
         "enforce_parameter_schema",
         "holds_slots",
@@ -96,7 +101,9 @@ FLAGS = frozenset(
         "is_latest",
         "is_paused",
         "is_protected",
+        "lost",
         "paused",
+        "synced",
     }
 )
 """A boolean; SQLite keeps it as 0 or 1."""

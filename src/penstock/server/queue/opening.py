@@ -1,0 +1,40 @@
+"""Choosing the queue that the settings name."""
+
+from penstock.schemas.errors import ConfigurationError
+from penstock.server.bus import Bus
+from penstock.server.domain.cleanup_retries import CleanupPolicy
+from penstock.server.queue.database import DatabaseQueue
+from penstock.server.queue.interface import CleanupQueue
+from penstock.server.store import Store
+
+_ALIASES = {
+    "prefect.server.worker_communication.cleanup_queue.memory": "database",
+    "prefect_redis.cleanup_queue": "redis",
+}
+
+
+def open_queue(
+    storage: str,
+    store: Store,
+    bus: Bus,
+    policy: CleanupPolicy | None = None,
+    *,
+    ephemeral: bool = False,
+) -> CleanupQueue:
+    """The queue that `storage` names: `database`, `redis`, or `memory`.
+
+    `memory` is the database queue of a database that ends with the process; a server that is to
+    be there again tomorrow refuses it.
+    """
+    kind = _ALIASES.get(storage, storage)
+    if kind == "memory" and not ephemeral:
+        raise ConfigurationError(
+            "the cleanup queue cannot be kept in memory by this server: owed teardowns would be"
+            " lost when it ends; set PENSTOCK_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE=database"
+        )
+    if kind in ("database", "memory"):
+        return DatabaseQueue(store, bus, policy)
+    raise ConfigurationError(
+        f"there is no cleanup queue {storage!r}; set"
+        " PENSTOCK_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE to database or redis"
+    )
