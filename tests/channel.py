@@ -1,5 +1,6 @@
 """The worker's side of the channel in tests: frames as raw JSON, in process or over a socket."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import uuid4
@@ -78,3 +79,15 @@ class Worker(WebSocket):
         assert answer["type"] == "worker.ready.v1", answer
         self.ready = answer["payload"]
         return self
+
+    def vanish(self) -> None:
+        """Lose the connection without a word."""
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    def stall(self) -> None:
+        """Take nothing any more that the application sends."""
+
+        async def never(message: dict[str, Any]) -> None:
+            await asyncio.Event().wait()
+
+        self._from_app.put = never  # type: ignore[method-assign]

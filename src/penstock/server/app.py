@@ -19,6 +19,7 @@ from penstock.server.api.ws.endpoints import Sockets
 from penstock.server.bus import open_bus
 from penstock.server.config import ServerConfig
 from penstock.server.ops import bundled_blocks
+from penstock.server.queue import open_queue
 from penstock.server.services.catalogue import services_of
 from penstock.server.services.supervisor import Supervisor
 from penstock.server.store import open_store
@@ -36,7 +37,8 @@ class App:
         self.store = open_store(config.database_url, clock=clock)
         self.bus = open_bus(config.bus, config.database_url)
         self.store.on_wake = self._wake
-        self.edge: Edge = edge_of(config, self.store, self.bus, clock)
+        self.queue = open_queue("database", self.store, self.bus)
+        self.edge: Edge = edge_of(config, self.store, self.bus, clock, self.queue)
         services = services_of(self.store, self.bus, config, clock) if config.services else []
         self.supervisor = Supervisor(services, self.bus, clock)
         self.edge.stalled = self.supervisor.stalled
@@ -62,6 +64,7 @@ class App:
                     await self.store.write(bundled_blocks.install)
                 await self.bus.start()
                 await self.edge.access.required()
+                await self.queue.start()
                 await self.supervisor.start()
                 await self.edge.channels.start()
             except BaseException as error:
@@ -85,6 +88,7 @@ class App:
         await self.edge.channels.stop()
         await self._sockets.close()
         await self.supervisor.stop()
+        await self.queue.stop()
         await self.bus.stop()
         await asyncio.to_thread(self.store.stop)
 

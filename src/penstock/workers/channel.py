@@ -87,16 +87,20 @@ class Cleanups(Protocol):
 
     def resolve(self, frame: OperationResultFrame) -> None: ...
 
-    def connected(self, send: Callable[[str, Any], Awaitable[UUID]], *, accepted: bool) -> None: ...
+    def connected(
+        self, send: Callable[[str, Any, UUID], Awaitable[None]], *, accepted: bool
+    ) -> None: ...
 
     def disconnected(self) -> None: ...
+
+    async def stop(self, grace: float = ...) -> None: ...
 
 
 class Refused(Exception):
     """The server does not want this worker on a channel, now or in a second."""
 
 
-class Ended(Exception):
+class Ended(ConnectionError):
     """The channel is closed and may be opened again."""
 
 
@@ -163,8 +167,10 @@ class WorkerChannel:
             await asyncio.wait_for(self._settled.wait(), timeout)
         return self.state
 
-    async def stop(self) -> None:
-        """Close the channel in good order."""
+    async def stop(self, grace: float = 30.0) -> None:
+        """Finish teardowns within `grace` seconds, hand back the rest, close the channel."""
+        if self._cleanups is not None and self._tasks:
+            await self._cleanups.stop(grace)
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -229,7 +235,7 @@ class WorkerChannel:
         welcome = _object(await connection.recv())
         if welcome.get("type") != "auth_success":
             raise Refused("the server did not welcome the worker")
-        await self._send_over(connection, "worker.hello.v1", self._hello())
+        await self._send_over(connection, "worker.hello.v1", self._hello(), uuid7())
         frame = _decoded(await connection.recv())
         if not isinstance(frame, ReadyFrame):
             raise Refused("the server did not answer the hello")
@@ -296,6 +302,7 @@ class WorkerChannel:
                     "worker_name": self._worker.name,
                     "heartbeat_interval_seconds": self._worker.heartbeat_seconds,
                 },
+                uuid7(),
             )
 
     async def _beat_by_request(self) -> None:
@@ -307,21 +314,21 @@ class WorkerChannel:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    async def _send(self, type: str, payload: Any) -> UUID:
-        """Send one frame; its id. Raises `Ended` when the channel is not connected."""
+    async def _send(self, type: str, payload: Any, id: UUID) -> None:
+        """Send one frame. Raises `Ended` when the channel is not connected."""
         connection = self._connection
         if connection is None:
             raise Ended("the channel is not connected")
-        return await self._send_over(connection, type, payload)
+        await self._send_over(connection, type, payload, id)
 
-    async def _send_over(self, connection: ClientConnection, type: str, payload: Any) -> UUID:
-        id = uuid7()
+    async def _send_over(
+        self, connection: ClientConnection, type: str, payload: Any, id: UUID
+    ) -> None:
         frame = {"type": type, "id": id, "sent_at": datetime.now(UTC), "payload": payload}
         try:
             await connection.send(json.encode(frame), text=True)
         except ConnectionClosed as error:
             raise _end_of(error) from error
-        return id
 
     def _hello(self) -> dict[str, Any]:
         worker, cleanups = self._worker, self._cleanups

@@ -12,6 +12,7 @@ from penstock.server.bus import Bus
 from penstock.server.channel.channels import Channels
 from penstock.server.config import ServerConfig
 from penstock.server.ops.context import ANONYMOUS, Actor
+from penstock.server.queue import CleanupQueue
 from penstock.server.security.credentials import Credentials
 from penstock.server.security.origin import OriginRule
 from penstock.server.store.transaction import Dialect
@@ -67,8 +68,14 @@ def _actor(auth_string: str | None) -> Actor:
     return Actor(type="user", id=shown, name=shown, auth="basic")
 
 
-def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CLOCK) -> Edge:
-    """The edge of a server with this configuration, store and bus."""
+def edge_of(
+    config: ServerConfig,
+    store: Any,
+    bus: Bus,
+    clock: Clock = SYSTEM_CLOCK,
+    queue: CleanupQueue | None = None,
+) -> Edge:
+    """The edge of a server with this configuration, store, bus and queue of cleanups."""
     return Edge(
         config=config,
         store=store,
@@ -83,6 +90,6 @@ def edge_of(config: ServerConfig, store: Any, bus: Bus, clock: Clock = SYSTEM_CL
             allowed_hosts=frozenset(config.allowed_hosts),
             credentials_required=config.auth_string is not None,
         ),
-        channels=Channels(store, bus, clock),
+        channels=Channels(store, bus, clock, queue),
         csrf=CsrfProtection(store) if config.csrf_enabled else None,
     )

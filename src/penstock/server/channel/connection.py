@@ -52,12 +52,27 @@ class Line(Protocol):
         """Ask the peer for a sign of life."""
         ...
 
+    def abort(self) -> None:
+        """Give the socket up without another word."""
+        ...
+
 
 class InFlight(Struct, frozen=True):
-    """A message this worker holds: until when by this process's monotonic clock."""
+    """A message this worker holds: until when by this process's monotonic clock.
+
+    The token is empty for one that another connection of the worker received.
+    """
 
     token: str
     until: float
+    placement: str = "any"
+
+
+class _Outgoing(Struct, frozen=True):
+    """A frame that waits to be sent; None stands for the snapshot that is the newest by then."""
+
+    frame: bytes | None
+    message_id: str | None = None
 
 
 class ClockOffset:
@@ -98,7 +113,7 @@ class Connection:
         "last_given",
         "limit",
         "offset",
-        "on_gone",
+        "on_unsent",
         "pool_id",
         "queue_ids",
         "sequence",
@@ -144,9 +159,9 @@ class Connection:
         self.sequence = 1
         self.stamp = stamp
         """When the pool was changed as the worker last saw it."""
-        self.on_gone: Callable[[Connection], None] = _nothing
-        """Called once when a frame could not be sent."""
-        self._outbox: deque[bytes | None] = deque()
+        self.on_unsent: Callable[[Connection, list[str]], None] = _nothing
+        """Called with the messages whose frames were not sent, when that is certain."""
+        self._outbox: deque[_Outgoing] = deque()
         self._pending: tuple[str, bytes] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closing: tuple[int, str] | None = None
@@ -173,16 +188,27 @@ class Connection:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def send(self, type: str, payload: Any, offset: timedelta = NO_OFFSET) -> None:
-        """Queue one frame; never waits. `offset` moves the time of sending into another clock."""
-        self._put(self._frame(type, payload, offset))
+    def send(
+        self,
+        type: str,
+        payload: Any,
+        offset: timedelta = NO_OFFSET,
+        *,
+        message_id: str | None = None,
+    ) -> None:
+        """Queue one frame; never waits.
+
+        `offset` moves the time of sending into another clock; `message_id` is that of the message
+        which the frame delivers.
+        """
+        self._put(_Outgoing(self._frame(type, payload, offset), message_id))
 
     def send_snapshot(self, reason: str, pool: bytes) -> None:
         """Queue the pool as it is now; an older one that still waits to be sent is replaced."""
         waiting = self._pending is not None
         self._pending = (reason, pool)
         if not waiting:
-            self._put(None)
+            self._put(_Outgoing(None))
 
     def close(self, reason: CloseReason) -> None:
         """Close after what is queued has been sent."""
@@ -195,9 +221,9 @@ class Connection:
     def ended(self) -> None:
         """The socket is closed; what is queued is given up."""
         self.state = State.CLOSED
-        self._outbox.clear()
         if self._writer is not None:
             self._writer.cancel()
+        self._give_up()
 
     async def flushed(self) -> None:
         """Wait until everything queued is sent, or the connection failed."""
@@ -214,10 +240,12 @@ class Connection:
             }
         )
 
-    def _put(self, frame: bytes | None) -> None:
+    def _put(self, outgoing: _Outgoing) -> None:
         if self.state is State.CLOSED or self._closing is not None:
+            if outgoing.message_id is not None:
+                self.on_unsent(self, [outgoing.message_id])
             return
-        self._outbox.append(frame)
+        self._outbox.append(outgoing)
         self._start()
 
     def _start(self) -> None:
@@ -227,18 +255,27 @@ class Connection:
     async def _drain(self) -> None:
         try:
             while self._outbox:
-                frame = self._outbox.popleft()
-                await asyncio.wait_for(
-                    self._line.send(self._snapshot() if frame is None else frame), SEND_SECONDS
-                )
+                outgoing = self._outbox[0]
+                frame = outgoing.frame if outgoing.frame is not None else self._snapshot()
+                await asyncio.wait_for(self._line.send(frame), SEND_SECONDS)
+                if self._outbox and self._outbox[0] is outgoing:
+                    # Otherwise the connection ended meanwhile, and nothing is queued any more.
+                    self._outbox.popleft()
             if self._closing is not None:
                 self.state = State.CLOSED
                 await asyncio.wait_for(self._line.close(*self._closing), SEND_SECONDS)
         except (ConnectionError, TimeoutError):
             self.state = State.CLOSED
-            self.on_gone(self)
+            self._line.abort()
+            self._give_up()
         finally:
             self._writer = None
+
+    def _give_up(self) -> None:
+        unsent = [one.message_id for one in self._outbox if one.message_id is not None]
+        self._outbox.clear()
+        if unsent:
+            self.on_unsent(self, unsent)
 
     def _snapshot(self) -> bytes:
         assert self._pending is not None
@@ -255,5 +292,5 @@ class Connection:
         )
 
 
-def _nothing(connection: Connection) -> None:
+def _nothing(connection: Connection, message_ids: list[str]) -> None:
     return None

@@ -295,6 +295,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     lease_expires_at: datetime
     renewals: int
     server_id: str | None
+    lost: bool = False
+    """Whether the connection of its holder is known to be gone."""
 
 
 def leases_of(tx: Tx, consumer_id: str) -> list[Lease]:
@@ -306,6 +308,7 @@ def leases_of(tx: Tx, consumer_id: str) -> list[Lease]:
             lease_expires_at=row["lease_expires_at"],
             renewals=row["lease_renewals"],
             server_id=row["lease_server_id"],
+            lost=row["lease_lost"],
         )
         for row in tx.all("cleanup.leases_of", consumer_id=consumer_id)
     ]

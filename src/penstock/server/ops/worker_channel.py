@@ -1,6 +1,7 @@
 """What the worker channel does to the database: one transaction to set a channel up, one a beat."""
 
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
 
@@ -38,7 +39,13 @@ COUNTED = 64
 """Runs of one queue that are counted; more make no difference."""
 
 
-def open_channel(tx: Tx, context: Context, work_pool_name: str, hello: WorkerHello) -> ChannelSetup:
+def open_channel(
+    tx: Tx,
+    context: Context,
+    work_pool_name: str,
+    hello: WorkerHello,
+    cleanup_kinds: Collection[str] = (),
+) -> ChannelSetup:
     """Set up a worker's channel: the pool, its queues, the first sign of life, the first snapshot.
 
     Makes the pool when there is none and the worker asks for that, and fills its template when it
@@ -52,7 +59,8 @@ def open_channel(tx: Tx, context: Context, work_pool_name: str, hello: WorkerHel
         body = WorkPoolUpdate(base_job_template=hello.default_base_job_template)
         work_pools.update_work_pool(tx, context, work_pool_name, body=body)
     queues = tx.all("work_queue.of_pool", work_pool_id=row["id"])
-    beat(tx, context, work_pool_name, hello.worker_name, hello.heartbeat_interval_seconds)
+    interval = hello.heartbeat_interval_seconds
+    beat(tx, context, work_pool_name, hello.worker_name, interval, cleanup_kinds)
     return ChannelSetup(
         pool=work_pools.read_work_pool(tx, context, work_pool_name),
         queues=_served(work_pool_name, queues, hello.work_queue_names),
@@ -60,14 +68,25 @@ def open_channel(tx: Tx, context: Context, work_pool_name: str, hello: WorkerHel
 
 
 def beat(
-    tx: Tx, context: Context, work_pool_name: str, worker_name: str, interval: int
+    tx: Tx,
+    context: Context,
+    work_pool_name: str,
+    worker_name: str,
+    interval: int,
+    cleanup_kinds: Collection[str] = (),
 ) -> tuple[str, datetime]:
     """Note that a worker is alive; the pool's id, and when the pool was last changed."""
     body = WorkerHeartbeat(name=worker_name, heartbeat_interval_seconds=interval)
-    workers.worker_heartbeat(tx, context, work_pool_name, body=body)
+    workers.note_heartbeat(tx, context, work_pool_name, body, cleanup_kinds)
     row = tx.one("work_pool.stamp", name=work_pool_name)
     assert row is not None, "the heartbeat would have refused a pool that is not there"
     return row["id"], row["updated"]
+
+
+def cleaning_workers(tx: Tx, work_pool_id: str) -> list[str]:
+    """Names of the workers of the pool that take teardowns, wherever they are connected."""
+    rows = tx.all("worker.cleaning", work_pool_id=work_pool_id, now=tx.now)
+    return [row["name"] for row in rows]
 
 
 def snapshot(tx: Tx, context: Context, work_pool_id: str) -> WorkPool | None:

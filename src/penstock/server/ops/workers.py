@@ -1,8 +1,10 @@
 """Operations on workers: their heartbeat, the list of them, forgetting one."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
+from penstock.base import json
 from penstock.base.ids import uuid7
 from penstock.schemas.errors import ObjectMissing
 from penstock.schemas.events import Resource
@@ -25,7 +27,18 @@ _LONGEST = 366 * 86_400.0
 def worker_heartbeat(
     tx: Tx, context: Context, work_pool_name: str, *, body: WorkerHeartbeat
 ) -> None:
-    """Note that the worker is alive; an unknown one becomes known.
+    """Note that a worker which has no channel is alive; an unknown one becomes known."""
+    note_heartbeat(tx, context, work_pool_name, body)
+
+
+def note_heartbeat(
+    tx: Tx,
+    context: Context,
+    work_pool_name: str,
+    body: WorkerHeartbeat,
+    cleanup_kinds: Collection[str] = (),
+) -> None:
+    """Note that the worker is alive, and which teardowns it takes over its channel.
 
     The first sign of life of a worker is an event, and so is the first one of a pool that was
     not ready. Two statements when there is neither.
@@ -42,6 +55,7 @@ def worker_heartbeat(
         name=body.name,
         interval=interval,
         expires=tx.now + timedelta(seconds=silence),
+        cleanup_kinds=json.text(sorted(cleanup_kinds)) if cleanup_kinds else None,
         now=tx.now,
     )
     if row["status"] != "ONLINE":

@@ -118,7 +118,7 @@ class WebSocket:
     async def __aenter__(self) -> Self:
         self._to_app.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.create_task(
-            self._app(self._scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]
+            self._app(self._scope, self._to_app.get, self._hear)  # type: ignore[arg-type]
         )
         try:
             message = await self._next()
@@ -165,6 +165,9 @@ class WebSocket:
             if message["type"] == "websocket.close":
                 return message["code"]
         return None
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        await self._from_app.put(message)
 
     async def _next(self) -> dict[str, Any]:
         message = await asyncio.wait_for(self._from_app.get(), 10)

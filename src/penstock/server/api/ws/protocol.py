@@ -26,11 +26,16 @@ class PingGate:
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], probe: Callable[[], None] = lambda: None
+        self,
+        write: Callable[[bytes], None],
+        probe: Callable[[], None] = lambda: None,
+        abort: Callable[[], None] = lambda: None,
     ) -> None:
         self._write = write
         self.probe = probe
         """Sends a ping of its own; whatever comes back moves `heard`."""
+        self.abort = abort
+        """Ends the connection at once, whatever still waits to be sent."""
         self.heard = 0.0
         """Loop time at which bytes of the peer last arrived."""
         self._waiting: deque[tuple[int, bytes, asyncio.TimerHandle]] = deque()
@@ -77,7 +82,7 @@ class GatedProtocol(WebSocketsSansIOProtocol):
     gate: PingGate
 
     def handle_connect(self, event: Request) -> None:
-        self.gate = PingGate(self._write_answer, self._probe)
+        self.gate = PingGate(self._write_answer, self._probe, self._abort)
         self.gate.heard = self.loop.time()
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)
@@ -108,6 +113,9 @@ class GatedProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent and not self.transport.is_closing():
             self.conn.send_ping(b"live")
             self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def _abort(self) -> None:
+        self.transport.abort()
 
     def _write_answer(self, answer: bytes) -> None:
         if not self.transport.is_closing():

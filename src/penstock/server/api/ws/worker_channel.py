@@ -121,6 +121,10 @@ class _Line(Line):
         if self._gate is not None:
             self._gate.probe()
 
+    def abort(self) -> None:
+        if self._gate is not None:
+            self._gate.abort()
+
 
 class _Channel:
     """One worker from its hello on."""
@@ -147,8 +151,9 @@ class _Channel:
             await self._close(CloseReason.PROTOCOL_ERROR)
         if VERSION not in hello.supported_channel_versions:
             await self._close(CloseReason.UNSUPPORTED_VERSION)
-        setup = await self._setup(hello)
-        connection = await self._connection(hello, setup)
+        cleanup = requested_cleanup(hello, self._edge.channels.maximum_cleanups)
+        setup = await self._setup(hello, cleanup[0])
+        connection = await self._connection(hello, setup, *cleanup)
         connection.offset.note(frame.sent_at, self._edge.clock.now())
         await self._socket.send(_ready(hello, setup, connection, self._edge.clock))
         pool = self._edge.channels.attach(connection)
@@ -158,10 +163,10 @@ class _Channel:
         finally:
             await asyncio.shield(self._edge.channels.detach(connection, clean=self._socket.clean))
 
-    async def _setup(self, hello: WorkerHello) -> ops.ChannelSetup:
+    async def _setup(self, hello: WorkerHello, kinds: frozenset[str]) -> ops.ChannelSetup:
         try:
             return await self._edge.store.write(
-                ops.open_channel, self._context, self._pool_name, hello
+                ops.open_channel, self._context, self._pool_name, hello, kinds
             )
         except (ObjectMissing, Forbidden) as error:
             reason, detail = CloseReason.AUTHORIZATION_FAILED, error.detail
@@ -172,9 +177,9 @@ class _Channel:
         logger.warning("worker %r was refused: %s", hello.worker_name, detail)
         return await self._close(reason)
 
-    async def _connection(self, hello: WorkerHello, setup: ops.ChannelSetup) -> Connection:
-        channels = self._edge.channels
-        kinds, limit = requested_cleanup(hello, channels.maximum_cleanups)
+    async def _connection(
+        self, hello: WorkerHello, setup: ops.ChannelSetup, kinds: frozenset[str], limit: int
+    ) -> Connection:
         connection = Connection(
             _Line(self._socket),
             self._edge.clock,
@@ -191,7 +196,7 @@ class _Channel:
         )
         if limit:
             try:
-                await channels.seed(connection)
+                await self._edge.channels.seed(connection)
             except Refusal as error:
                 logger.warning("worker %r gets no cleanups: %s", hello.worker_name, error.detail)
                 await self._close(CloseReason.TRANSIENT_SERVER_ERROR)
@@ -229,6 +234,7 @@ class _Channel:
                 self._pool_name,
                 beat.worker_name,
                 beat.heartbeat_interval_seconds,
+                connection.kinds,
             )
         except ObjectMissing:
             await self._close(CloseReason.AUTHORIZATION_FAILED)

@@ -94,7 +94,7 @@ ORDER BY lease_expires_at
 LIMIT :limit;
 
 -- name: cleanup.leases_of
-SELECT id, work_pool_id, token_hash, lease_expires_at, lease_renewals, lease_server_id
+SELECT id, work_pool_id, token_hash, lease_expires_at, lease_renewals, lease_server_id, lease_lost
 FROM cleanup_message
 WHERE state = 1 AND lease_consumer_id = :consumer_id
 ORDER BY lease_since, id;

@@ -9,14 +9,15 @@ WHERE p.name = :work_pool_name;
 -- name: worker.beat
 INSERT INTO worker (
     id, work_pool_id, name, last_heartbeat_time, heartbeat_interval_seconds, status, expires,
-    created, updated
+    cleanup_kinds, created, updated
 ) VALUES (
-    :id, :work_pool_id, :name, :now, :interval, 'ONLINE', :expires, :now, :now
+    :id, :work_pool_id, :name, :now, :interval, 'ONLINE', :expires, :cleanup_kinds, :now, :now
 )
 ON CONFLICT (work_pool_id, name) DO UPDATE
 SET last_heartbeat_time = excluded.last_heartbeat_time,
     heartbeat_interval_seconds = excluded.heartbeat_interval_seconds,
-    status = 'ONLINE', expires = excluded.expires, updated = excluded.updated;
+    status = 'ONLINE', expires = excluded.expires, cleanup_kinds = excluded.cleanup_kinds,
+    updated = excluded.updated;
 
 -- name: worker.delete
 DELETE FROM worker WHERE id = :id;
@@ -28,3 +29,10 @@ SELECT * FROM worker WHERE work_pool_id = :work_pool_id ORDER BY name;
 SELECT id FROM worker
 WHERE work_pool_id = :work_pool_id AND status = 'ONLINE' AND expires > :now
 LIMIT 1;
+
+-- name: worker.cleaning
+-- Workers that are connected somewhere and take teardowns.
+SELECT name FROM worker
+WHERE work_pool_id = :work_pool_id AND status = 'ONLINE' AND expires > :now
+    AND cleanup_kinds IS NOT NULL
+ORDER BY name;
