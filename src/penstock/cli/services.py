@@ -27,6 +27,10 @@ LOOPS = {
         "Ends what cancelled flow runs left behind.",
         "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
     ),
+    "claims": Loop(
+        "Takes back flow runs whose worker is gone.",
+        "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_ENABLED",
+    ),
     "event-retention": Loop("Removes old events.", _VACUUM),
     "foreman": Loop(
         "Marks workers, pools, queues and deployments nobody hears of any more.",

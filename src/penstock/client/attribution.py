@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from penstock.base.run_context import current_run
+from penstock.schemas.claims import CLAIM_HEADER
 
 _FIELDS = tuple(
     (f"X-Prefect-{kind.title()}-{part.title()}", f"{kind}_{part}")
@@ -20,6 +21,9 @@ def environment_attribution() -> dict[str, str]:
         value = os.environ.get(f"PENSTOCK__{name}") or os.environ.get(f"PREFECT__{name}")
         if value:
             found[header] = value
+    id, number = (os.environ.get(f"PENSTOCK__{name}") for name in ("FLOW_RUN_ID", "CLAIM"))
+    if id and number:
+        found[CLAIM_HEADER] = f"{id}:{number}"
     return found
 
 

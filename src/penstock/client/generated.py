@@ -43,6 +43,14 @@ from penstock.schemas.blocks import (
     BlockTypesFilterPage,
     BlockTypeUpdate,
 )
+from penstock.schemas.claims import (
+    ClaimBody,
+    Claims,
+    EndClaimBody,
+    EndedClaim,
+    RenewClaimsBody,
+    RenewedClaims,
+)
 from penstock.schemas.deployments import (
     ConcurrencyOptions,
     Deployment,
@@ -1271,6 +1279,18 @@ class SyncMethods:
     ) -> list[FlowRun]:
         """POST /work_queues/{id}/get_runs"""
         return self.call("read_work_queue_runs", id, body=body)
+
+    def claim_flow_runs(self, body: ClaimBody) -> Claims:
+        """POST /claims/take"""
+        return self.call("claim_flow_runs", body=body)
+
+    def renew_claims(self, body: RenewClaimsBody) -> RenewedClaims:
+        """POST /claims/renew"""
+        return self.call("renew_claims", body=body)
+
+    def end_claim(self, body: EndClaimBody) -> EndedClaim:
+        """POST /claims/end"""
+        return self.call("end_claim", body=body)
 
     def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""
@@ -2628,6 +2648,18 @@ class AsyncMethods:
     ) -> list[FlowRun]:
         """POST /work_queues/{id}/get_runs"""
         return await self.call("read_work_queue_runs", id, body=body)
+
+    async def claim_flow_runs(self, body: ClaimBody) -> Claims:
+        """POST /claims/take"""
+        return await self.call("claim_flow_runs", body=body)
+
+    async def renew_claims(self, body: RenewClaimsBody) -> RenewedClaims:
+        """POST /claims/renew"""
+        return await self.call("renew_claims", body=body)
+
+    async def end_claim(self, body: EndClaimBody) -> EndedClaim:
+        """POST /claims/end"""
+        return await self.call("end_claim", body=body)
 
     async def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""

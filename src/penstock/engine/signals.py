@@ -23,8 +23,25 @@ def set_intent(intent: str | None) -> None:
 
 
 def intent() -> str | None:
-    """Why SIGTERM was sent, as far as the sender said."""
+    """Why SIGTERM was sent, as far as the sender said.
+
+    A sender in another process says it before the signal, as a line on the descriptor named in
+    `PENSTOCK__CONTROL_FD`.
+    """
+    global _intent
+    if _intent is None and (said := _said()):
+        _intent = said
     return _intent
+
+
+def _said() -> str | None:
+    descriptor = os.environ.get("PENSTOCK__CONTROL_FD", "")
+    if not descriptor.isdigit():
+        return None
+    try:
+        return os.read(int(descriptor), 64).partition(b"\n")[0].decode("ascii", "replace") or None
+    except OSError:
+        return None  # Nothing was said (it does not block), or nobody is there to say anything.
 
 
 def caught() -> bool:
@@ -55,7 +72,7 @@ def termination_raised() -> Iterator[None]:
         if _inside == 0:
             before = _before if _before is not None else signal.SIG_DFL
             signal.signal(signal.SIGTERM, before)
-            if _caught and _intent is None:
+            if _caught and intent() is None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -46,6 +46,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     foreman_interval: float = 15.0
     foreman_queue: float = 60.0
     foreman_deployment: float = 60.0
+    claims: bool = True
+    claims_interval: float = 5.0
     leases: bool = True
     leases_interval: float = 15.0
     event_retention: bool = True
@@ -87,6 +89,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
             foreman_interval=services.foreman.loop_seconds,
             foreman_queue=_seconds(services.foreman.work_queue_last_polled_timeout_seconds),
             foreman_deployment=_seconds(services.foreman.deployment_last_polled_timeout_seconds),
+            claims=services.repossessor.enabled,
+            claims_interval=min(5.0, services.repossessor.loop_seconds),
             leases=services.repossessor.enabled,
             leases_interval=services.repossessor.loop_seconds,
             event_retention=chosen is True or "events" in kinds,

@@ -2,6 +2,14 @@
 
 from uuid import UUID
 
+from penstock.schemas.claims import (
+    ClaimBody,
+    Claims,
+    EndClaimBody,
+    EndedClaim,
+    RenewClaimsBody,
+    RenewedClaims,
+)
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.operations.operation import Operation, table
 from penstock.schemas.work import (
@@ -270,5 +278,32 @@ OPERATIONS = table(
         response=WorkQueueStatusDetail,
         errors=(404,),
         repeatable=True,
+    ),
+    Operation(
+        name="claim_flow_runs",
+        method="POST",
+        path="/claims/take",
+        body=ClaimBody,
+        response=Claims,
+        errors=(404,),
+        extension=True,
+    ),
+    Operation(
+        name="renew_claims",
+        method="POST",
+        path="/claims/renew",
+        body=RenewClaimsBody,
+        response=RenewedClaims,
+        repeatable=True,
+        extension=True,
+    ),
+    Operation(
+        name="end_claim",
+        method="POST",
+        path="/claims/end",
+        body=EndClaimBody,
+        response=EndedClaim,
+        repeatable=True,
+        extension=True,
     ),
 )

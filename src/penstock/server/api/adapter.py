@@ -38,7 +38,7 @@ from penstock.server.api.decoding import (
     refusal,
 )
 from penstock.server.api.edge import Edge
-from penstock.server.api.provenance import claims, request_id, request_info
+from penstock.server.api.provenance import claims, request_id, request_info, run_claim
 from penstock.server.api.router import Router
 from penstock.server.config import ServerConfig
 from penstock.server.ops.context import ANONYMOUS, Actor, Context, Made
@@ -390,6 +390,7 @@ class Adapter:
             actor=actor,
             request=request_info(scope, headers, id=id, route=route.title),
             claims=claims(headers),
+            run_claim=run_claim(headers),
             redact_keys=self._edge.config.redact_keys,
             fingerprint_key=self._edge.fingerprint_key,
             encryption_keys=self._edge.config.encryption_keys,

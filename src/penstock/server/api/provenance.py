@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.base.ids import uuid7
+from penstock.schemas.claims import CLAIM_HEADER
 from penstock.server.ops.context import RequestInfo
 
 MAXIMUM_CLAIM = 100
@@ -19,6 +20,7 @@ _CLAIMS = tuple(
     for kind in _CLAIMED
     for part in ("id", "name")
 )
+_RUN_CLAIM = CLAIM_HEADER.lower().encode()
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
@@ -48,3 +50,12 @@ def claims(headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
         for name, kind in _CLAIMS
         if headers.get(name)
     )
+
+
+def run_claim(headers: Mapping[bytes, bytes]) -> tuple[str, int] | None:
+    """The flow run and the number of the claim under which the caller writes about it."""
+    given = headers.get(_RUN_CLAIM)
+    if given is None:
+        return None
+    id, _, number = given.decode("latin-1").rpartition(":")
+    return (id, int(number)) if id and number.isdecimal() and len(number) < 19 else None

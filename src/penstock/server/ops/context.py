@@ -84,6 +84,8 @@ class Context(Struct, frozen=True, kw_only=True):
     claims: tuple[tuple[str, str], ...] = ()
     """Kind and id of whom the caller says it works for: recorded, not trusted. A kind that ends in
     `-name` gives the name that goes with the id."""
+    run_claim: tuple[str, int] | None = None
+    """The flow run, and the number of its claim, under which the caller writes."""
     redact_keys: tuple[str, ...] = REDACT_KEYS
     """Patterns of member names whose values audit rows and events hide."""
     fingerprint_key: bytes = b""

@@ -4,6 +4,7 @@ Nothing is reserved by a poll: two workers may get the same run, and the one who
 Pending is accepted starts it.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,14 @@ class Poll(Struct, frozen=True):
     unnoted: list[str]
 
 
+class Due(Struct, frozen=True):
+    """Runs of a pool that can start, as rows, and the queues whose poll is worth a note."""
+
+    work_pool_id: str
+    rows: list[Row]
+    unnoted: list[str]
+
+
 def get_scheduled_flow_runs(
     tx: Tx, context: Context, name: str, *, body: PollBody | None = None
 ) -> Poll:
@@ -42,8 +51,37 @@ def get_scheduled_flow_runs(
     statements. Refuses a pool or a queue that does not exist (404).
     """
     body = body or PollBody()
-    limit = page_limit(context, body.limit)
-    names = sorted(set(body.work_queue_names)) or None
+    due = due_of_pool(
+        tx,
+        name,
+        body.work_queue_names,
+        before=body.scheduled_before or _LATEST,
+        after=body.scheduled_after or _EARLIEST,
+        limit=page_limit(context, body.limit),
+    )
+    answer = [
+        WorkerFlowRun(
+            work_pool_id=row["work_pool_id"],
+            work_queue_id=row["work_queue_id"],
+            flow_run=views.flow_run(row, tx.now),
+        )
+        for row in due.rows
+    ]
+    return Poll(answer, due.unnoted)
+
+
+def due_of_pool(
+    tx: Tx,
+    name: str,
+    queue_names: Sequence[str],
+    *,
+    before: datetime,
+    limit: int,
+    after: datetime = _EARLIEST,
+) -> Due:
+    """Rows of the runs that can start in a window of time. Refuses a pool or queue that does not
+    exist (404)."""
+    names = sorted(set(queue_names)) or None
     queues = tx.all("work_pool.polled_queues", name=name, names=names)
     if not queues:
         raise ObjectMissing(f"work pool {name!r} does not exist; create it first")
@@ -52,23 +90,16 @@ def get_scheduled_flow_runs(
         raise ObjectMissing(
             f"work pool {name!r} has no queue {min(missing)!r}; list its queues, or create it"
         )
+    work_pool_id = queues[0]["work_pool_id"]
     rows = tx.all(
         "work_pool.due_runs",
-        work_pool_id=queues[0]["work_pool_id"],
+        work_pool_id=work_pool_id,
         ids=None if names is None else [queue["id"] for queue in queues],
-        before=body.scheduled_before or _LATEST,
-        after=body.scheduled_after or _EARLIEST,
+        before=before,
+        after=after,
         limit=limit,
     )
-    answer = [
-        WorkerFlowRun(
-            work_pool_id=row["work_pool_id"],
-            work_queue_id=row["work_queue_id"],
-            flow_run=views.flow_run(row, tx.now),
-        )
-        for row in rows
-    ]
-    return Poll(answer, [queue["id"] for queue in queues if _is_unnoted(tx, queue)])
+    return Due(work_pool_id, rows, [queue["id"] for queue in queues if _is_unnoted(tx, queue)])
 
 
 def read_work_queue_runs(

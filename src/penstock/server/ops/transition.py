@@ -74,6 +74,7 @@ from penstock.server.ops.run_facts import (
     subject_of,
     tag_limits_of,
 )
+from penstock.server.ops.stale_claims import record_stale_writer
 from penstock.server.ops.topics import work_topic
 from penstock.server.store.transaction import Row, Tx
 
@@ -186,6 +187,12 @@ def _propose(
         raise ObjectMissing(f"there is no {noun} {id}; it may have been deleted")
     if row["answered_id"] is not None:
         return Made(_stored_answer(row), created=False)
+    claim = context.run_claim
+    if kind is RunKind.FLOW_RUN and claim is not None and claim[0] == id:
+        if claim[1] != row["claim_number"]:
+            reason = record_stale_writer(tx, context, row, claim[1], state.name or state.type)
+            aborted = Decision(status=SetStateStatus.ABORT, reason=reason)
+            return Made(_answer(aborted, current_state(row)), created=False)
     return _Transition(tx, context, kind, row, state, force=force, policy=policy).made()
 
 

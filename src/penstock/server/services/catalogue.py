@@ -9,6 +9,7 @@ from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.services.cancellation import CancellationCleanup
+from penstock.server.services.claims import ExpiredClaims
 from penstock.server.services.foreman import Foreman
 from penstock.server.services.late_runs import LateRuns
 from penstock.server.services.leases import Leases
@@ -71,6 +72,8 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
             queue_seconds=config.foreman_queue,
             deployment_seconds=config.foreman_deployment,
         )
+    if config.claims:
+        yield ExpiredClaims(store, interval_seconds=config.claims_interval)
     if config.leases:
         yield Leases(store, interval_seconds=config.leases_interval)
     if config.event_retention:

@@ -5,6 +5,7 @@
 SELECT
     run.id, run.name, run.deployment_id, run.parent_task_run_id, run.infrastructure_pid,
     run.empirical_policy, run.tags, run.created_by, run.auto_scheduled, run.version,
+    run.claim_number,
     run.run_count, run.start_time, run.end_time, run.expected_start_time,
     run.next_scheduled_start_time, run.total_run_time,
     run.state_id, run.state_type, run.state_name, run.state_timestamp,
