@@ -41,6 +41,7 @@ ENTRIES = {
         "penstock.cli.work_queue:work_queue",
         "Look after work queues: in which order a pool's runs are started.",
     ),
+    "worker": Entry("penstock.cli.worker:worker", "Start workers."),
 }
 
 

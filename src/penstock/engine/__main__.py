@@ -17,9 +17,7 @@ def main(arguments: list[str]) -> int:
     """Run the flow run; returns the exit code."""
     given = arguments[0] if arguments else _environment("FLOW_RUN_ID")
     if given is None:
-        get_logger("engine").error(
-            "Give the flow run id as argument or in PENSTOCK__FLOW_RUN_ID"
-        )
+        get_logger("engine").error("Give the flow run id as argument or in PENSTOCK__FLOW_RUN_ID")
         return 1
     # Deployments and flows lie above the engine, so this entry point reaches them by name.
     return import_module("penstock.runner.child").run_flow_run(given)

@@ -18,7 +18,13 @@ from penstock.flows import Flow, load_flow_from_entrypoint, run_flow
 from penstock.logging import flow_run_logger, flush_logs, get_logger
 from penstock.runner.workspace import Workspace, prepare
 from penstock.schemas.deployments import Deployment
-from penstock.schemas.errors import Abort, ObjectNotFound, Pause, PenstockException, TerminationSignal
+from penstock.schemas.errors import (
+    Abort,
+    ObjectNotFound,
+    Pause,
+    PenstockException,
+    TerminationSignal,
+)
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import SetStateBody, StateCreate, StateType
 from penstock.settings import refresh_settings
@@ -99,7 +105,9 @@ def _load(
     """The flow of the run. Raises `MissingFlowError` and whatever its code or steps raise."""
     if deployment is None and run.deployment_id is not None and entrypoint is None:
         deployment = _deployment_of(run)
-    workspace = prepare(deployment, logger) if deployment is not None else Workspace(Path.cwd())
+    workspace = (
+        prepare(deployment, run, logger) if deployment is not None else Workspace(Path.cwd())
+    )
     return load_flow_from_entrypoint(entrypoint or workspace.entrypoint(run))
 
 

@@ -22,9 +22,7 @@ LEASE_SECONDS = 30.0
 JITTER = 0.3
 LONGEST_TROUBLE = 30.0
 MARGIN_SECONDS = 0.002
-"""How long after a run's time it is asked for: earlier it would not be due on the server's clock."""
-AGAIN_SECONDS = 0.05
-"""Pause after a full answer, when there may be more."""
+"""How long after a run's time it is asked for; earlier it is not due on the server's clock."""
 
 
 class Active:

@@ -15,7 +15,7 @@ _EXPLANATIONS = {
     ),
     3221225786: ("the process was interrupted with Ctrl+C", "start it again if that was no wish"),
 }
-_SIGNALS = {
+_SIGNALS: dict[int, tuple[str, str]] = {
     signal.SIGKILL: (
         "the process was killed; memory may have run out",
         "give it more memory, use less, or find out who killed it",

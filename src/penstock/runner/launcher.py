@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -211,10 +212,9 @@ class Launcher:
 
     def _stop(self, run: _Run, intent: str, grace: float) -> None:
         if intent:
-            try:
+            # A run that does not listen gets the signal without a reason.
+            with suppress(OSError):
                 os.write(run.control, intent.encode() + b"\n")
-            except OSError:
-                pass  # The run does not listen, so the signal comes without a reason.
         try:
             os.kill(run.pid, signal.SIGTERM)
         except ProcessLookupError:

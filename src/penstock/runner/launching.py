@@ -153,7 +153,7 @@ class Launching:
     def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "penstock.runner.launcher"],
                 stdin=theirs.fileno(),
                 env=os.environ | {"PYTHONPATH": _own_path()},

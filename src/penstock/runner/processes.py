@@ -74,7 +74,7 @@ class RunProcesses:
             end = None
             message = f"The run's process could not be started: {error}"
         except Cancelled:
-            end, message = None, ""
+            end, message = None, "The run was cancelled before its process was started."
         else:
             message = explain(end)
         finally:
@@ -144,8 +144,6 @@ class RunProcesses:
             command=[],
             environment=start.environment | run_variables(run_hooks=taken.id),
         )
-        if not Path(hooks.directory).is_dir():
-            return
         try:
             process = await self._launching.start(hooks)
         except LaunchError as error:

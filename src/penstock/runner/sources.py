@@ -79,8 +79,9 @@ class Source(Protocol):
         """Keep what was taken; the runs that are ours no longer."""
         ...
 
-    async def end(self, run: Taken, message: str) -> EndedClaim:
-        """The run's process is gone; see that the run is not left without an end."""
+    async def end(self, run: Taken, message: str | None) -> EndedClaim:
+        """The run's process is gone, as `message` says; see that the run is not left without an
+        end. None: it is no longer ours to look after, whatever its process does."""
         ...
 
 
@@ -128,7 +129,7 @@ class ClaimSource:
         body = RenewClaimsBody(claims=keys, lease_seconds=self._lease)
         return (await self._client.call("renew_claims", body=body)).lost
 
-    async def end(self, run: Taken, message: str) -> EndedClaim:
+    async def end(self, run: Taken, message: str | None) -> EndedClaim:
         body = EndClaimBody(flow_run_id=run.id, number=run.number or 0, message=message)
         return await self._client.call("end_claim", body=body)
 
@@ -157,9 +158,7 @@ class PollSource:
 
     async def _ask(self, target: Target, before: datetime, limit: int) -> list[Taken]:
         if target.work_pool_name is not None:
-            body = PollBody(
-                work_queue_names=list(target.work_queue_names), scheduled_before=before
-            )
+            body = PollBody(work_queue_names=list(target.work_queue_names), scheduled_before=before)
             answer = await self._client.call(
                 "get_scheduled_flow_runs", target.work_pool_name, body=body
             )
@@ -206,7 +205,9 @@ class PollSource:
     async def renew(self, runs: Sequence[Taken]) -> list[UUID]:
         return []
 
-    async def end(self, run: Taken, message: str) -> EndedClaim:
+    async def end(self, run: Taken, message: str | None) -> EndedClaim:
+        if message is None:
+            return EndedClaim()
         try:
             known = await self._client.read_flow_run(run.id)
         except ObjectNotFound:

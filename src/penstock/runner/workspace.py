@@ -1,14 +1,20 @@
 """Where a deployment's run finds its code: pull steps, then the entrypoint."""
 
 import os
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.base.dual import run_coroutine
+from penstock.base.lazy import LazyModule
 from penstock.schemas.deployments import Deployment
 from penstock.schemas.errors import MissingFlowError
 from penstock.schemas.flow_runs import FlowRun
+
+if TYPE_CHECKING:
+    from penstock.deployments.steps import core as steps
+else:
+    # Templates, blocks and git are more than most runs use.
+    steps = LazyModule("penstock.deployments.steps.core")
 
 
 class Workspace:
@@ -32,16 +38,21 @@ class Workspace:
         return self.deployment.entrypoint
 
 
-def prepare(deployment: Deployment, logger: Any) -> Workspace:
+def prepare(deployment: Deployment, run: FlowRun, logger: Any) -> Workspace:
     """Run the deployment's pull steps and change to the directory where they left the code.
 
     That is the last `directory` among their outputs, or where a step changed to. Without steps it
     is the deployment's path. Raises what a step raises.
     """
     if deployment.pull_steps:
-        steps = import_module("penstock.deployments.steps.core")
         outputs = run_coroutine(
-            steps.run_steps(deployment.pull_steps, print_function=lambda text: logger.info(text))
+            steps.run_steps(
+                deployment.pull_steps,
+                print_function=logger.debug,
+                deployment=deployment,
+                flow_run=run,
+                logger=logger,
+            )
         )
         directory = outputs.get("directory")
     else:

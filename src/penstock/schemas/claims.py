@@ -69,11 +69,12 @@ class RenewedClaims(Entity):
 
 
 class EndClaimBody(Entity):
-    """The process of a claimed run is gone. `message` says how it ended."""
+    """The process of a claimed run is gone, as `message` says; without one, the owner just no
+    longer looks after it."""
 
     flow_run_id: UUID
     number: int
-    message: str = ""
+    message: str | None = None
 
 
 class EndedClaim(Entity):

@@ -46,7 +46,9 @@ def claim_flow_runs(tx: Tx, context: Context, *, body: ClaimBody) -> Claims:
     Refuses a body that names neither a work pool nor deployments (422), an unknown pool or queue
     (404). What the rules do not let become Pending is not taken.
     """
-    rows, next_due = _due_of_pool(tx, context, body) if body.work_pool_name else _due(tx, context, body)
+    rows, next_due = (
+        _due_of_pool(tx, context, body) if body.work_pool_name else _due(tx, context, body)
+    )
     deployments: dict[str, Deployment | None] = {}
     taken = [
         claimed
@@ -85,7 +87,8 @@ def end_claim(tx: Tx, context: Context, *, body: EndClaimBody) -> EndedClaim:
     if row["claim_number"] != body.number:
         return EndedClaim(state_type=type, state_name=row["state_name"], lost=True)
     tx.run("run_claim.delete", id=id, number=body.number)
-    state = left_by_process(type, _reschedules(row), body.message or "The run's process ended.")
+    message = body.message
+    state = left_by_process(type, _reschedules(row), message) if message is not None else None
     if state is None:
         return EndedClaim(state_type=type, state_name=row["state_name"])
     answer = force_state(tx, context, "flow_run", id, state)

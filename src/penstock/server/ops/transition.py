@@ -188,11 +188,15 @@ def _propose(
     if row["answered_id"] is not None:
         return Made(_stored_answer(row), created=False)
     claim = context.run_claim
-    if kind is RunKind.FLOW_RUN and claim is not None and claim[0] == id:
-        if claim[1] != row["claim_number"]:
-            reason = record_stale_writer(tx, context, row, claim[1], state.name or state.type)
-            aborted = Decision(status=SetStateStatus.ABORT, reason=reason)
-            return Made(_answer(aborted, current_state(row)), created=False)
+    if (
+        kind is RunKind.FLOW_RUN
+        and claim is not None
+        and claim[0] == id
+        and claim[1] != row["claim_number"]
+    ):
+        reason = record_stale_writer(tx, context, row, claim[1], state.name or state.type)
+        aborted = Decision(status=SetStateStatus.ABORT, reason=reason)
+        return Made(_answer(aborted, current_state(row)), created=False)
     return _Transition(tx, context, kind, row, state, force=force, policy=policy).made()
 
 
