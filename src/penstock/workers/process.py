@@ -50,7 +50,7 @@ class ProcessJobConfiguration(BaseJobConfiguration):
     @field_validator("working_dir", mode="before")
     @classmethod
     def validate_working_dir(cls, v: Path | str | None) -> Path | None:
-        return Path(v) if isinstance(v, str) and v else (v or None)  # type: ignore[return-value]
+        return Path(v) if isinstance(v, str) and v else (v or None)
 
     @staticmethod
     def _base_flow_run_command() -> str:
