@@ -17,6 +17,9 @@ ENTRIES = {
         "Limit how many task runs of a tag run at once.",
     ),
     "config": Entry("penstock.cli.config:config", "View and change settings of the profile."),
+    "deploy": Entry(
+        "penstock.cli.deploy:deploy", "Make the deployments of a project file, or one of a flow."
+    ),
     "deployment": Entry(
         "penstock.cli.deployment:deployment",
         "Look at deployments, run and pause them, keep their schedules.",
@@ -28,6 +31,7 @@ ENTRIES = {
         "Limit how many holders of slots there are at once.",
         aliases=("gcl",),
     ),
+    "init": Entry("penstock.cli.init:init", "Begin a project: write its project file."),
     "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),

@@ -1,12 +1,15 @@
 """Deployments: a flow with where its code is, where it runs and when."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.deployments.base import initialize_project
 
 # Loaded on first use: a worker that runs steps needs nothing of the rest.
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {"initialize_project": "base"}
 
-__all__: list[str] = []
+__all__ = ["initialize_project"]
 
 
 def __getattr__(name: str) -> Any:
