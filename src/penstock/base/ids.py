@@ -14,21 +14,24 @@ from msgspec import convert
 
 _lock = threading.Lock()
 _last = 0
-_random = b""
+_random: list[int] = []
 _DRAWN = 1_024
 """Random bytes taken from the system at once; an identifier uses eight."""
+_RANDOM_BITS = 0x3FFF_FFFF_FFFF_FFFF
+_VERSION_AND_VARIANT = 0x7 << 76 | 0x2 << 62
 
 # The class's own constructor takes longer than all the rest of making an identifier.
 _slots: Mapping[str, Any] = vars(UUID)
 _set_value = _slots["int"].__set__
 _set_safety = _slots["is_safe"].__set__
+_unknown = SafeUUID.unknown
 
 
 def _forget() -> None:
     """Let a forked child draw for itself; the lock may have been held by a thread it lacks."""
     global _lock, _random
     _lock = threading.Lock()
-    _random = b""
+    _random = []
 
 
 if hasattr(os, "register_at_fork"):
@@ -50,19 +53,17 @@ def uuid7() -> UUID:
     random bits. Within one process two calls in the same instant still rise, because the time
     part is bumped by one step (about 244 ns). Costs about a microsecond; thread-safe.
     """
-    global _last, _random
+    global _last
     # 60-bit tick: milliseconds in the upper 48 bits, 1/4096 of a millisecond in the lower 12.
     tick = time.time_ns() * 4096 // 1_000_000
     with _lock:
         if tick <= _last:
             tick = _last + 1
         _last = tick
-        if len(_random) < 8:
-            _random = os.urandom(_DRAWN)
-        drawn, _random = _random[:8], _random[8:]
-    random = int.from_bytes(drawn) & 0x3FFF_FFFF_FFFF_FFFF
-    value = (tick >> 12) << 80 | 0x7000 << 64 | (tick & 0xFFF) << 64 | 0x2 << 62 | random
+        if not _random:
+            _random.extend(memoryview(os.urandom(_DRAWN)).cast("Q"))
+        random = _random.pop() & _RANDOM_BITS
     made = object.__new__(UUID)
-    _set_value(made, value)
-    _set_safety(made, SafeUUID.unknown)
+    _set_value(made, (tick >> 12) << 80 | (tick & 0xFFF) << 64 | _VERSION_AND_VARIANT | random)
+    _set_safety(made, _unknown)
     return made

@@ -53,7 +53,7 @@ def resource(subject: Subject, state: State) -> Resource:
         "prefect.state-message": shortened(state.message or ""),
         "prefect.state-name": state.name or "",
         "prefect.state-timestamp": state.timestamp.isoformat(),
-        "prefect.state-type": state.type.value,
+        "prefect.state-type": state.type,
     }
 
 
@@ -84,7 +84,7 @@ def related(subject: Subject) -> list[Resource]:
 
 def payload(before: State | None, after: State) -> dict[str, Any]:
     return {
-        "intended": {"from": before.type.value if before else None, "to": after.type.value},
+        "intended": {"from": before.type if before else None, "to": after.type},
         "initial_state": _told(before) if before else None,
         "validated_state": _told(after),
     }
@@ -93,7 +93,7 @@ def payload(before: State | None, after: State) -> dict[str, Any]:
 def snapshot(state: State) -> dict[str, Any]:
     """What an audit row keeps of a state: as the columns of the run are called."""
     return {
-        "state_type": state.type.value,
+        "state_type": state.type,
         "state_name": state.name,
         "state_message": None if state.message is None else state.message[:AUDITED_LENGTH],
     }
@@ -146,7 +146,7 @@ def _creator(created_by: CreatedBy | None) -> Iterable[Resource]:
 
 
 def _told(state: State) -> dict[str, Any]:
-    told: dict[str, Any] = {"type": state.type.value, "name": state.name}
+    told: dict[str, Any] = {"type": state.type, "name": state.name}
     if state.message is not None:
         told["message"] = shortened(state.message)
     if state.type is StateType.PAUSED:

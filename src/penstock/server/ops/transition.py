@@ -346,7 +346,7 @@ class _Transition:
             _STATEMENTS[self.kind].insert_state,
             id=state.id,
             run_id=self.row["id"],
-            type=state.type.value,
+            type=state.type,
             name=state.name,
             timestamp=state.timestamp,
             message=state.message,
@@ -362,7 +362,7 @@ class _Transition:
         assert run is not None
         columns: dict[str, Any] = {
             "state_id": state.id,
-            "state_type": state.type.value,
+            "state_type": state.type,
             "state_name": state.name,
             "state_timestamp": state.timestamp,
             "run_count": run.run_count,
@@ -415,7 +415,7 @@ class _Transition:
             occurred=state.timestamp,
             follows=self._followed(state),
             kind="flow-run",
-            action=state.name or state.type.value,
+            action=state.name or state.type,
             object_id=row["id"],
             object_name=row["name"],
             before=before,

@@ -61,7 +61,7 @@ def _adapter(kind: type) -> Callable[[Any], Any]:
 
 
 def _member(value: Enum) -> Any:
-    return adapt(value.value)
+    return adapt(value._value_)  # `value` runs Python code, this does not
 
 
 def _encoded(value: Any) -> str:

@@ -1,8 +1,8 @@
 """SQLite: one writer thread that commits in groups, reader threads on snapshots.
 
 The writer takes what waits, runs each operation under a savepoint and commits them together, so
-that one flush to disk serves all of them; their callers go on after it. Readers use the
-write-ahead log's snapshots and never wait for the writer. Other processes may use the same file.
+that one flush to disk serves all of them; their callers go on after it (see `flushing.py`).
+Readers use the write-ahead log's snapshots and never wait for the writer. Other processes may use the same file.
 """
 
 import sqlite3
@@ -19,6 +19,7 @@ from penstock.base.clock import Clock
 from penstock.schemas.errors import ObjectConflict, PenstockException, ServiceUnavailable
 from penstock.server.store import migration
 from penstock.server.store.columns import microseconds
+from penstock.server.store.flushing import Commit, Flusher
 from penstock.server.store.jobs import Crew, Hand, Job, settle
 from penstock.server.store.parameters import adapt
 from penstock.server.store.statements import Statements, maker_of, statements
@@ -194,6 +195,77 @@ class SqliteTx:
         raise self.failure from error
 
 
+class _Group:
+    """Operations that are committed together, each undone alone when it fails.
+
+    They run without savepoints first, because hardly one fails after it has written something.
+    When one does, the transaction is undone and all of them run again, each under a savepoint.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_guarded",
+        "_named",
+        "jobs",
+        "statements",
+        "topics",
+        "transactions",
+    )
+
+    def __init__(self, connection: sqlite3.Connection, named: Statements, clock: Clock) -> None:
+        self._connection = connection
+        self._named = named
+        self._clock = clock
+        self._guarded = False
+        self.jobs: list[Job] = []
+        self.topics: set[str] = set()
+        self.transactions = 0
+        self.statements = 0
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def run(self, job: Job) -> None:
+        self.jobs.append(job)
+        if self._guarded:
+            self._run_guarded(job)
+            return
+        before = self._connection.total_changes
+        if not self._succeeds(job) and self._connection.total_changes != before:
+            self._start_over()
+
+    def _start_over(self) -> None:
+        self._connection.execute("ROLLBACK")
+        self.begin()
+        self._guarded = True
+        self.topics.clear()
+        self.transactions = self.statements = 0
+        for job in self.jobs:
+            job.error = None
+            self._run_guarded(job)
+
+    def _run_guarded(self, job: Job) -> None:
+        self._connection.execute("SAVEPOINT op")
+        if not self._succeeds(job):
+            self._connection.execute("ROLLBACK TO op")
+        self._connection.execute("RELEASE op")
+
+    def _succeeds(self, job: Job) -> bool:
+        """Run an operation somebody still waits for; whether what it wrote may stay."""
+        if job.abandoned():
+            return True
+        tx = SqliteTx(self._connection, self._named, self._clock.now())
+        good = runs(job, tx) and tx.failure is None
+        if good:
+            self.topics |= tx.topics
+        elif job.error is None and tx.failure is not None:
+            job.fail(tx.failure)
+        self.transactions += 1
+        self.statements += tx.count
+        return good
+
+
 class SqliteStore(Store):
     """A store in one SQLite file; `path` None keeps it in a temporary one until `stop`."""
 
@@ -208,6 +280,7 @@ class SqliteStore(Store):
         self._writers = Crew("penstock-sqlite-writer", 1, self._serve_writes)
         self._readers = Crew("penstock-sqlite-reader", READERS, self._serve_reads)
         self._keeper: _LogKeeper | None = None
+        self._flusher: Flusher | None = None
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -216,8 +289,13 @@ class SqliteStore(Store):
         with closing(self._connect()) as connection:
             self._migrate(connection)
         self._keeper = _LogKeeper(self)
+        if self._path is not None:
+            self._flusher = Flusher(f"{self._file}-wal", self._woke, self._restart_log)
 
     def _close(self) -> None:
+        if self._flusher is not None:
+            self._flusher.stop()
+            self._flusher = None
         if self._keeper is not None:
             self._keeper.stop()
             self._keeper = None
@@ -266,8 +344,9 @@ class SqliteStore(Store):
         connection.execute("PRAGMA wal_autocheckpoint=0")
         for setting in _SETTINGS:
             connection.execute(setting)
-        # A database that ends with the process needs no flush to disk.
-        connection.execute(f"PRAGMA synchronous={'FULL' if self._path else 'OFF'}")
+        # The flusher writes the log to disk before a commit is acknowledged. A database that ends
+        # with the process needs no disk.
+        connection.execute(f"PRAGMA synchronous={'NORMAL' if self._path else 'OFF'}")
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         def execute(sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -287,6 +366,13 @@ class SqliteStore(Store):
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise (_translated(error) or error) from error
+
+    def _restart_log(self) -> None:
+        """Bring the whole log into the database file and start it anew. Raises when it cannot."""
+        with closing(self._connect()) as connection:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise ServiceUnavailable("another process keeps the log of the database in use")
 
     def reset(self) -> None:
         with self._lifecycle:
@@ -322,49 +408,38 @@ class SqliteStore(Store):
             return None
 
     def _write_group(self, connection: sqlite3.Connection, hand: Hand, job: Job) -> None:
-        group: list[Job] = []
-        topics: set[str] = set()
+        group = _Group(connection, self._statements, self.clock)
         try:
-            self._fill_group(connection, hand, job, group, topics)
+            self._fill_group(group, hand, job)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._undo_group(connection, group or [job], error)
+            self._undo_group(connection, group.jobs or [job], error)
+            settle(group.jobs or [job])
         else:
-            self.statistics.add(commits=1)
-            self._woke(topics)
-        settle(group or [job])
+            self.statistics.add(
+                commits=1, transactions=group.transactions, statements=group.statements
+            )
+            self._committed(Commit(group.jobs, group.topics))
         if self._keeper is not None:
             self._keeper.committed(connection)
 
-    def _fill_group(
-        self,
-        connection: sqlite3.Connection,
-        hand: Hand,
-        first: Job,
-        group: list[Job],
-        topics: set[str],
-    ) -> None:
-        """Begin, and run the waiting operations, each undone alone when it fails."""
-        execute = connection.execute
-        execute("BEGIN IMMEDIATE")
+    def _fill_group(self, group: "_Group", hand: Hand, first: Job) -> None:
+        """Begin, and run the operations that wait."""
+        group.begin()
         end = self.clock.monotonic() + GROUP_SECONDS
         job: Job | None = first
         while job is not None:
-            group.append(job)
-            if not job.abandoned():
-                execute("SAVEPOINT op")
-                tx = SqliteTx(connection, self._statements, self.clock.now())
-                if runs(job, tx) and tx.failure is None:
-                    topics |= tx.topics
-                else:
-                    if job.error is None and tx.failure is not None:
-                        job.fail(tx.failure)
-                    execute("ROLLBACK TO op")
-                execute("RELEASE op")
-                self.statistics.add(transactions=1, statements=tx.count)
-            if len(group) >= GROUP or self.clock.monotonic() >= end:
+            group.run(job)
+            if len(group.jobs) >= GROUP or self.clock.monotonic() >= end:
                 break
             job = hand.more()
+
+    def _committed(self, commit: Commit) -> None:
+        if self._flusher is not None:
+            self._flusher.submit(commit)
+        else:
+            self._woke(commit.topics)
+            settle(commit.jobs)
 
     def _undo_group(
         self, connection: sqlite3.Connection, group: list[Job], error: sqlite3.Error
