@@ -15,6 +15,7 @@ from tests.databases import database_url
 from penstock.base.clock import utc_now
 from penstock.schemas.cleanup import CleanupKind, CleanupPlacement
 from penstock.server.bus import MemoryBus
+from penstock.server.config import CleanupConfig
 from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_owed import id_of
 from penstock.server.domain.cleanup_retries import CleanupPolicy
@@ -39,7 +40,8 @@ class Bench:
 
     def open(self, policy: CleanupPolicy | None = None) -> None:
         storage = "memory" if self.kind == "memory" else "database"
-        self.queue = open_queue(storage, self.store, self.bus, policy, ephemeral=True)
+        config = CleanupConfig(storage=storage, policy=policy or CleanupPolicy())
+        self.queue = open_queue(config, self.store, self.bus, ephemeral=True)
         self.run(self.bus.start())
         self.run(self.queue.start())
         self.store.on_wake = self._wake

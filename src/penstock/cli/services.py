@@ -31,6 +31,14 @@ LOOPS = {
         "Takes back flow runs whose worker is gone.",
         "PENSTOCK_SERVER_SERVICES_REPOSSESSOR_ENABLED",
     ),
+    "cancelling-timeouts": Loop(
+        "Ends cancellations that no worker confirmed and asks for the teardown of what is left.",
+        "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
+    ),
+    "cleanup-reconciler": Loop(
+        "Keeps owed teardowns moving: lapsed leases, retries, dead letters.",
+        "PENSTOCK_SERVER_SERVICES_CLEANUP_RECONCILER_ENABLED",
+    ),
     "event-retention": Loop("Removes old events.", _VACUUM),
     "foreman": Loop(
         "Marks workers, pools, queues and deployments nobody hears of any more.",

@@ -37,9 +37,14 @@ class App:
         self.store = open_store(config.database_url, clock=clock)
         self.bus = open_bus(config.bus, config.database_url)
         self.store.on_wake = self._wake
-        self.queue = open_queue("database", self.store, self.bus)
+        self.queue = open_queue(
+            config.cleanup,
+            self.store,
+            self.bus,
+            ephemeral=config.database_url == "sqlite:///:memory:",
+        )
         self.edge: Edge = edge_of(config, self.store, self.bus, clock, self.queue)
-        services = services_of(self.store, self.bus, config, clock) if config.services else []
+        services = services_of(self.store, self.bus, config, clock, self.queue)
         self.supervisor = Supervisor(services, self.bus, clock)
         self.edge.stalled = self.supervisor.stalled
         self._adapter = Adapter(build_routes(), self.edge)
@@ -63,8 +68,8 @@ class App:
                 if not await self.store.read(bundled_blocks.is_installed):
                     await self.store.write(bundled_blocks.install)
                 await self.bus.start()
-                await self.edge.access.required()
                 await self.queue.start()
+                await self.edge.access.required()
                 await self.supervisor.start()
                 await self.edge.channels.start()
             except BaseException as error:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from penstock.server.domain.cleanup_retries import CleanupPolicy
 from penstock.server.domain.redaction import REDACT_KEYS
 from penstock.server.ops.context import Limits
 from penstock.server.security.sealing import keys_of
@@ -42,6 +43,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     timers_interval: float = 5.0
     cancellation: bool = True
     cancellation_interval: float = 20.0
+    cancelling_timeout: float = 300.0
+    reconciler: bool = True
+    reconciler_interval: float = 5.0
+    reconciler_batch: int = 100
     foreman: bool = True
     foreman_interval: float = 15.0
     foreman_queue: float = 60.0
@@ -85,6 +90,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
             timers_interval=services.pause_expirations.loop_seconds,
             cancellation=services.cancellation_cleanup.enabled,
             cancellation_interval=services.cancellation_cleanup.loop_seconds,
+            cancelling_timeout=services.cancellation_cleanup.cancelling_timeout_seconds,
+            reconciler=services.cleanup_reconciler.enabled,
+            reconciler_interval=services.cleanup_reconciler.loop_seconds,
+            reconciler_batch=services.cleanup_reconciler.batch_size,
             foreman=services.foreman.enabled,
             foreman_interval=services.foreman.loop_seconds,
             foreman_queue=_seconds(services.foreman.work_queue_last_polled_timeout_seconds),
@@ -107,6 +116,49 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
         )
 
 
+class CleanupConfig(Struct, frozen=True, kw_only=True):
+    """Where owed teardowns are queued, and by which budgets."""
+
+    storage: str = "database"
+    policy: CleanupPolicy = CleanupPolicy()
+    redis_url: str = "redis://localhost:6379/0"
+    redis_prefix: str = "penstock:cleanup"
+    redis_timeout: float | None = 5.0
+    redis_connect_timeout: float | None = 5.0
+    redis_health_check: int = 20
+    redis_protocol: int = 2
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> "CleanupConfig":
+        """The queue that the settings describe."""
+        channel, redis = settings.server.worker_channel, settings.redis.worker_cleanup_queue
+        return cls(
+            storage=channel.cleanup_queue_storage,
+            redis_url=_redis_url(redis),
+            redis_prefix=redis.key_prefix,
+            redis_timeout=redis.socket_timeout,
+            redis_connect_timeout=redis.socket_connect_timeout,
+            redis_health_check=redis.health_check_interval,
+            redis_protocol=redis.protocol,
+            policy=CleanupPolicy(
+                lease_seconds=channel.cleanup_lease_seconds,
+                max_attempts=channel.cleanup_max_delivery_attempts,
+                max_deliveries=channel.cleanup_max_deliveries,
+                retry_base_seconds=channel.cleanup_retry_base_seconds,
+                retry_max_seconds=channel.cleanup_retry_max_seconds,
+                retry_jitter=channel.cleanup_retry_jitter,
+                placement_wait_seconds=channel.cleanup_placement_wait_seconds,
+                unroutable_alert_seconds=channel.cleanup_unroutable_alert_seconds,
+                max_age_seconds=channel.cleanup_max_age_seconds,
+                completed_retention_seconds=(
+                    channel.cleanup_completed_idempotency_retention_seconds
+                ),
+                dead_retention_seconds=channel.cleanup_dead_retention_seconds,
+                max_concurrency_per_worker=channel.cleanup_max_concurrency_per_worker,
+            ),
+        )
+
+
 class ServerConfig(Struct, frozen=True, kw_only=True):
     """One server."""
 
@@ -123,6 +175,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     services: bool = True
     """Whether the background loops run in this process."""
     loops: LoopConfig = LoopConfig()
+    cleanup: CleanupConfig = CleanupConfig()
     bus: str = "memory"
     """`memory`, `postgresql` (the database carries wake-ups) or a `redis://` URL."""
     maximum_body_bytes: int = 16 * 1024 * 1024
@@ -170,6 +223,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 worker_interval=server.services.foreman.fallback_heartbeat_interval_seconds,
                 worker_heartbeats=server.services.foreman.inactivity_heartbeat_multiple,
                 polled_within=server.services.foreman.work_queue_last_polled_timeout_seconds,
+                cancelling_seconds=(
+                    server.services.cancellation_cleanup.cancelling_timeout_seconds
+                ),
+                teardown_on_crash=server.services.cancellation_cleanup.teardown_on_crash,
                 graph_nodes=server.flow_run_graph.max_nodes,
                 graph_artifacts=server.flow_run_graph.max_artifacts,
             ),
@@ -179,6 +236,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 page=events.websocket_backfill_page_size,
             ),
             loops=LoopConfig.from_settings(settings),
+            cleanup=CleanupConfig.from_settings(settings),
             displayed_settings=_displayed(settings),
             bus=_bus(events.messaging_broker, database_url, settings.redis.messaging),
             maximum_body_bytes=api.max_request_size,

@@ -62,6 +62,8 @@ def test_secrets_are_those_that_hold_credentials() -> None:
         "client.custom_headers",
         "redis.messaging.password",
         "redis.messaging.url",
+        "redis.worker_cleanup_queue.password",
+        "redis.worker_cleanup_queue.url",
         "server.api.auth_string",
         "server.database.connection_url",
         "server.database.password",

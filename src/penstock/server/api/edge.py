@@ -52,6 +52,8 @@ class Edge:
     csrf: CsrfProtection | None = None
     fingerprint_key: bytes = b""
     clock: Clock = SYSTEM_CLOCK
+    queue: Any = None
+    """The queue of owed teardowns, a `penstock.server.queue.CleanupQueue`."""
     stalled: Callable[[], list[str]] = list
     """Names of background loops that made no progress for too long."""
     chance: Callable[[], float] = random.random
@@ -91,5 +93,6 @@ def edge_of(
             credentials_required=config.auth_string is not None,
         ),
         channels=Channels(store, bus, clock, queue),
+        queue=queue,
         csrf=CsrfProtection(store) if config.csrf_enabled else None,
     )

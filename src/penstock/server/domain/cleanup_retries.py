@@ -73,5 +73,6 @@ def backoff(policy: CleanupPolicy, attempts: int, chance: float) -> float:
     `chance` lies in [0, 1) and spreads the pause by the policy's jitter to both sides.
     """
     doubled = policy.retry_base_seconds * 2.0 ** min(max(attempts, 1) - 1, 60)
-    spread = 1.0 - policy.retry_jitter + 2.0 * policy.retry_jitter * chance
+    jitter = min(policy.retry_jitter, 1.0)
+    spread = 1.0 - jitter + 2.0 * jitter * chance
     return min(policy.retry_max_seconds, doubled) * spread

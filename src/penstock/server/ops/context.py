@@ -41,6 +41,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """After how many missing heartbeats a worker counts as offline."""
     polled_within: float = 60.0
     """Seconds within which a queue must have been polled to be ready."""
+    teardown_on_crash: bool = True
+    """Whether a run that the server itself calls crashed owes the teardown of what it left."""
     graph_nodes: int = 10_000
     graph_artifacts: int = 10_000
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from penstock.schemas.events import RESOURCE_ID, RESOURCE_ROLE, Resource
 from penstock.server.domain.orchestration.transforms import CANCELLING_TIMER, PAUSE_TIMER
+from penstock.server.ops import cleanup_owed
 from penstock.server.ops.changes import Change, record
 from penstock.server.ops.context import Context
 from penstock.server.store.transaction import Row, Tx
@@ -23,6 +24,7 @@ def delete_flow_run_row(
 ) -> None:
     """Delete the flow run in `row`; `caused_by` is the event of the deletion it is part of."""
     id = row["id"]
+    cleanup_owed.of_deletion(tx, context, row)
     for kind in RUN_TIMERS:
         tx.run("timer.delete", kind=kind, key=id)
     tx.run("flow_run.orphan_children", id=id)

@@ -70,6 +70,8 @@ def update_flow_run(tx: Tx, context: Context, id: str, *, body: FlowRunUpdate) -
     `job_variables` may change only before a deployed run was submitted (400 otherwise).
     """
     row = _locked(tx, id)
+    if body.infrastructure_pid is not UNSET:
+        note_launcher(tx, context, id)
     if body.parameters is not UNSET:
         check_parameters(context, body.parameters)
     if body.job_variables is not UNSET:
@@ -85,6 +87,13 @@ def update_flow_run(tx: Tx, context: Context, id: str, *, body: FlowRunUpdate) -
             if getattr(body, name) is not UNSET and (name, getattr(body, name)) != ("name", None)
         },
     )
+
+
+def note_launcher(tx: Tx, context: Context, id: str) -> None:
+    """Note the worker that reports a run's infrastructure: only it may be able to end it."""
+    worker = dict(context.claims).get("worker-name")
+    if worker is not None:
+        tx.run("cleanup.note_worker", id=id, worker_name=worker)
 
 
 def update_flow_run_labels(tx: Tx, context: Context, id: str, *, body: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ from penstock.server.domain.orchestration.verdicts import (
     WithdrawTaskRun,
     Write,
 )
-from penstock.server.ops import changes, slots, task_workers
+from penstock.server.ops import changes, cleanup_owed, slots, task_workers
 from penstock.server.ops.context import Context, Made
 from penstock.server.ops.run_facts import (
     current_state,
@@ -253,6 +253,14 @@ class _Transition:
         for write in decision.writes:
             if not isinstance(write, (AcquireSlots, RenewLease)):
                 _CARRY_OUT[type(write)](self, write, decision, state)
+        if state.type is StateType.CRASHED and self.context.actor.type == "service":
+            self._owe_teardown(state)
+
+    def _owe_teardown(self, state: State) -> None:
+        """What the server itself calls crashed may have left infrastructure."""
+        if self.kind is RunKind.FLOW_RUN:
+            pending = self.row["state_type"] == StateType.PENDING
+            cleanup_owed.of_crash(self.tx, self.context, self.row, state.id, was_pending=pending)
 
     def _wake_workers(self, state: State) -> None:
         """Tell the workers of the run's pool when they may have something to start now."""

@@ -16,7 +16,7 @@ from penstock.schemas.states import (
     StateDetails,
     StateType,
 )
-from penstock.server.ops import transition
+from penstock.server.ops import cleanup_owed, transition
 from penstock.server.ops.context import Context
 from penstock.server.ops.deletion import delete_flow_run_row
 from penstock.server.ops.flow_runs import locked_flow_run
@@ -54,16 +54,21 @@ def expire_pause(tx: Tx, context: Context, id: str) -> bool:
 
 
 def expire_cancelling(tx: Tx, context: Context, id: str) -> bool:
-    """Cancel a run whose worker did not confirm in time that it stopped it."""
+    """Cancel a run whose worker did not confirm in time that it stopped it; owe its teardown."""
     row = locked_flow_run(tx, id)
     if row is None or row["state_type"] != StateType.CANCELLING:
         return False
-    cancelled = StateCreate(
-        type=StateType.CANCELLED,
-        message="No worker confirmed in time that the run was stopped.",
-    )
-    force_state(tx, context, "flow_run", id, cancelled)
-    return True
+    body = cleanup_owed.cancelled_body(row)
+    result = transition.set_flow_run_state(tx, context, id, body=body).value
+    return cleanup_owed.of_cancelling(tx, context, id, result.status, str(body.state.id))
+
+
+def expire_silent_cancelling(tx: Tx, context: Context, id: str, before: datetime) -> bool:
+    """The same, unless the run began to be cancelled after `before`."""
+    row = locked_flow_run(tx, id)
+    if row is None or row["state_timestamp"] > before:
+        return False
+    return expire_cancelling(tx, context, id)
 
 
 def cancel_task_run(tx: Tx, context: Context, id: str) -> bool:

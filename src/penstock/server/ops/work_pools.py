@@ -19,7 +19,7 @@ from penstock.schemas.work import (
     WorkQueueConcurrencyStatusDetail,
 )
 from penstock.server.domain.job_templates import TemplateInvalid, check_template
-from penstock.server.ops import work_queues, workers
+from penstock.server.ops import cleanup_ledger, work_queues, workers
 from penstock.server.ops.context import Context
 from penstock.server.ops.paging import page_count, page_limit
 from penstock.server.ops.topics import snapshot_topic, work_topic
@@ -158,6 +158,7 @@ def delete_work_pool(tx: Tx, context: Context, name: str) -> None:
     pool = related_pool(row["id"], row["name"], row["type"])
     workers.delete_workers_of(tx, context, row["id"], pool, caused_by=event_id)
     work_queues.delete_queues_of(tx, context, row["id"], pool, caused_by=event_id)
+    cleanup_ledger.bury_pool(tx, row["id"])
     tx.run("work_pool.delete", id=row["id"])
     tx.wake(snapshot_topic(row["id"]))
     record_pool(tx, context, "deleted", before=row, event_id=event_id)

@@ -2,7 +2,7 @@
 
 from penstock.schemas.errors import ConfigurationError
 from penstock.server.bus import Bus
-from penstock.server.domain.cleanup_retries import CleanupPolicy
+from penstock.server.config import CleanupConfig
 from penstock.server.queue.database import DatabaseQueue
 from penstock.server.queue.interface import CleanupQueue
 from penstock.server.store import Store
@@ -14,27 +14,22 @@ _ALIASES = {
 
 
 def open_queue(
-    storage: str,
-    store: Store,
-    bus: Bus,
-    policy: CleanupPolicy | None = None,
-    *,
-    ephemeral: bool = False,
+    config: CleanupConfig, store: Store, bus: Bus, *, ephemeral: bool = False
 ) -> CleanupQueue:
-    """The queue that `storage` names: `database`, `redis`, or `memory`.
+    """The queue that `config.storage` names: `database`, `redis`, or `memory`.
 
     `memory` is the database queue of a database that ends with the process; a server that is to
     be there again tomorrow refuses it.
     """
-    kind = _ALIASES.get(storage, storage)
+    kind = _ALIASES.get(config.storage, config.storage)
     if kind == "memory" and not ephemeral:
         raise ConfigurationError(
             "the cleanup queue cannot be kept in memory by this server: owed teardowns would be"
             " lost when it ends; set PENSTOCK_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE=database"
         )
     if kind in ("database", "memory"):
-        return DatabaseQueue(store, bus, policy)
+        return DatabaseQueue(store, bus, config.policy)
     raise ConfigurationError(
-        f"there is no cleanup queue {storage!r}; set"
+        f"there is no cleanup queue {config.storage!r}; set"
         " PENSTOCK_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE to database or redis"
     )

@@ -10,6 +10,7 @@ from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.claims import ExpiredClaims
+from penstock.server.services.cleanup import CancellingTimeouts, CleanupReconciler
 from penstock.server.services.foreman import Foreman
 from penstock.server.services.late_runs import LateRuns
 from penstock.server.services.leases import Leases
@@ -28,8 +29,22 @@ class Loop(Protocol):
     def run_once(self, now: datetime) -> Awaitable[int]: ...
 
 
-def services_of(store: Any, bus: Bus, config: ServerConfig, clock: Clock) -> list[Service]:
-    """The loops of a server with these parts."""
+def services_of(
+    store: Any, bus: Bus, config: ServerConfig, clock: Clock, queue: Any = None
+) -> list[Service]:
+    """The loops of a server with these parts.
+
+    Without `config.services` only those remain that every process needs which serves workers.
+    """
+    loops = list(_loops(store, config.loops)) if config.services else []
+    if config.loops.reconciler:
+        loops.append(
+            CleanupReconciler(
+                queue,
+                interval_seconds=config.loops.reconciler_interval,
+                batch=config.loops.reconciler_batch,
+            )
+        )
     return [
         Service(
             name=loop.name,
@@ -37,7 +52,7 @@ def services_of(store: Any, bus: Bus, config: ServerConfig, clock: Clock) -> lis
             interval=loop.interval_seconds,
             topic=getattr(loop, "topic", None),
         )
-        for loop in _loops(store, config.loops)
+        for loop in loops
     ]
 
 
@@ -65,6 +80,11 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
         )
     if config.cancellation:
         yield CancellationCleanup(store, interval_seconds=config.cancellation_interval)
+        yield CancellingTimeouts(
+            store,
+            interval_seconds=config.cancellation_interval,
+            timeout_seconds=config.cancelling_timeout,
+        )
     if config.foreman:
         yield Foreman(
             store,

@@ -22,6 +22,20 @@ SETTINGS = (
     _service("cancellation_cleanup.enabled", _FLAG, True, "Finish what cancelled runs left."),
     _service("cancellation_cleanup.loop_seconds", _SECONDS, 20.0, "Seconds between two rounds."),
     _service(
+        "cancellation_cleanup.cancelling_timeout_seconds",
+        _SECONDS,
+        300.0,
+        "Seconds a worker has to confirm a cancellation before the run counts as cancelled.",
+        old=False,
+    ),
+    _service(
+        "cancellation_cleanup.teardown_on_crash",
+        _FLAG,
+        True,
+        "Tear down what runs left that the server found crashed.",
+        old=False,
+    ),
+    _service(
         "db_vacuum.enabled",
         Vacuum(),
         frozenset({"events"}),

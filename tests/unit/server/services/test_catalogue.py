@@ -4,7 +4,8 @@ import asyncio
 
 from penstock.base.clock import ManualClock
 from penstock.server.bus import open_bus
-from penstock.server.config import LoopConfig, ServerConfig
+from penstock.server.config import CleanupConfig, LoopConfig, ServerConfig
+from penstock.server.queue import open_queue
 from penstock.server.services.catalogue import services_of
 from penstock.server.store import open_store
 from penstock.settings import get_current_settings, temporary_settings
@@ -15,6 +16,8 @@ ALL = {
     "late-runs": 3.0,
     "cancellation-cleanup": 4.0,
     "claims": 8.0,
+    "cancelling-timeouts": 4.0,
+    "cleanup-reconciler": 8.0,
     "leases": 6.0,
     "event-retention": 5.0,
     "run-retention": 5.0,
@@ -38,6 +41,7 @@ def test_each_loop_runs_at_its_interval() -> None:
         claims_interval=8.0,
         leases_interval=6.0,
         foreman_interval=7.0,
+        reconciler_interval=8.0,
         retention_interval=5.0,
         run_retention=True,
     )
@@ -54,8 +58,15 @@ def test_loops_can_be_left_out() -> None:
         leases=False,
         foreman=False,
         event_retention=False,
+        reconciler=False,
     )
     assert set(intervals(loops)) == {"orphan-cleanup"}
+
+
+def test_a_server_without_services_still_reconciles_what_its_workers_owe() -> None:
+    config = ServerConfig(services=False)
+    services = services_of(None, open_bus("memory", ""), config, ManualClock())
+    assert [service.name for service in services] == ["cleanup-reconciler"]
 
 
 def test_settings_choose_the_loops() -> None:
@@ -85,11 +96,13 @@ def test_a_round_of_every_loop_on_an_empty_database_does_nothing() -> None:
     store = open_store("sqlite:///:memory:")
     store.start()
     try:
+        bus = open_bus("memory", "")
         services = services_of(
             store,
-            open_bus("memory", ""),
+            bus,
             ServerConfig(loops=LoopConfig(run_retention=True)),
             ManualClock(),
+            open_queue(CleanupConfig(), store, bus),
         )
 
         async def rounds() -> list[int]:
