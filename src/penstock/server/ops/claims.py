@@ -29,7 +29,7 @@ from penstock.schemas.states import (
     StateType,
 )
 from penstock.server.domain.claims import left_by_owner, left_by_process
-from penstock.server.ops import views
+from penstock.server.ops import cleanup_owed, views
 from penstock.server.ops.context import Context
 from penstock.server.ops.deployment_runs import mark_deployments_polled, unmarked_deployments
 from penstock.server.ops.deployments import read_deployment
@@ -118,7 +118,9 @@ def take_back(tx: Tx, context: Context, id: str, number: int) -> bool:
             message=state.message,
             state_details=StateDetails(scheduled_time=tx.now),
         )
-    force_state(tx, context, "flow_run", id, state)
+    placed = force_state(tx, context, "flow_run", id, state).state
+    if placed is not None:
+        cleanup_owed.of_lost_owner(tx, context, row, placed)
     return True
 
 

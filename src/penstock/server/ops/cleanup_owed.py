@@ -19,6 +19,7 @@ from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME
 from penstock.schemas.states import (
     SetStateBody,
     SetStateStatus,
+    State,
     StateCreate,
     StateType,
 )
@@ -103,6 +104,16 @@ def of_crash(tx: Tx, context: Context, row: Row, state_id: UUID, *, was_pending:
         return
     cause = CleanupCause.PENDING_CLAIM_EXPIRED if was_pending else CleanupCause.HEARTBEAT_LOST
     owe(tx, context, row["id"], cause, state_id=str(state_id))
+
+
+def of_lost_owner(tx: Tx, context: Context, row: Row, placed: State) -> None:
+    """After a run's claim was taken back, owe what its owner may have left.
+
+    `row` is the run before that, `placed` its state now. The same end is owed once, whoever
+    notices it.
+    """
+    pending = row["state_type"] == StateType.PENDING
+    of_crash(tx, context, row, placed.id, was_pending=pending)
 
 
 def of_deletion(tx: Tx, context: Context, row: Row) -> None:

@@ -8,6 +8,7 @@ from penstock.base.clock import Clock
 from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
+from penstock.server.ops.context import Limits
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.claims import ExpiredClaims
 from penstock.server.services.cleanup import CancellingTimeouts, CleanupReconciler
@@ -36,7 +37,7 @@ def services_of(
 
     Without `config.services` only those remain that every process needs which serves workers.
     """
-    loops = list(_loops(store, config.loops)) if config.services else []
+    loops = list(_loops(store, config.loops, config.limits)) if config.services else []
     if config.loops.reconciler:
         loops.append(
             CleanupReconciler(
@@ -56,7 +57,7 @@ def services_of(
     ]
 
 
-def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
+def _loops(store: Any, config: LoopConfig, limits: Limits) -> Iterator[Loop]:
     if config.timers:
         yield Timers(store, interval_seconds=config.timers_interval)
     if config.scheduler:
@@ -84,6 +85,7 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
             store,
             interval_seconds=config.cancellation_interval,
             timeout_seconds=config.cancelling_timeout,
+            limits=limits,
         )
     if config.foreman:
         yield Foreman(
@@ -93,7 +95,7 @@ def _loops(store: Any, config: LoopConfig) -> Iterator[Loop]:
             deployment_seconds=config.foreman_deployment,
         )
     if config.claims:
-        yield ExpiredClaims(store, interval_seconds=config.claims_interval)
+        yield ExpiredClaims(store, interval_seconds=config.claims_interval, limits=limits)
     if config.leases:
         yield Leases(store, interval_seconds=config.leases_interval)
     if config.event_retention:

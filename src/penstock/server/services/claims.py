@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from penstock.server.ops import claims
-from penstock.server.ops.context import Context, service
+from penstock.server.ops.context import Context, Limits, service
 from penstock.server.services.batches import Round
 from penstock.server.store.store import Store
 from penstock.server.store.transaction import Row, Tx
@@ -23,12 +23,17 @@ class ExpiredClaims:
     name = "claims"
 
     def __init__(
-        self, store: Store, *, interval_seconds: float = 5.0, grace: timedelta = GRACE
+        self,
+        store: Store,
+        *,
+        interval_seconds: float = 5.0,
+        grace: timedelta = GRACE,
+        limits: Limits | None = None,
     ) -> None:
         self.interval_seconds = interval_seconds
         self._grace = grace
         self._store = store
-        self._context = Context(actor=service(self.name))
+        self._context = Context(actor=service(self.name), limits=limits or Limits())
         self._last: datetime | None = None
         self._quiet_until = datetime(1, 1, 1, tzinfo=UTC)
 

@@ -143,6 +143,22 @@ def test_a_crash_owes_nothing_where_that_is_switched_off(world: World) -> None:
     assert owed(world) == []
 
 
+def test_a_run_whose_owner_is_gone_owes_what_it_left(world: World) -> None:
+    run = submitted(world)
+    force(world, run, StateType.PENDING)
+    row = world.rows("SELECT * FROM flow_run WHERE id = ?", run)[0]
+    scheduled = StateCreate(type=StateType.SCHEDULED)
+    lost = Context(actor=service("claims"))
+
+    def take_back(tx: Any, context: Context) -> None:
+        placed = force_state(tx, lost, "flow_run", run, scheduled).state
+        assert placed is not None
+        cleanup_owed.of_lost_owner(tx, lost, row, placed)
+
+    world.write(take_back)
+    assert [message.cause for message in owed(world)] == ["pending_claim_expired"]
+
+
 def test_a_crash_that_the_run_reports_owes_nothing(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED)
