@@ -23,6 +23,7 @@ from penstock.server.queue import open_queue
 from penstock.server.services.catalogue import services_of
 from penstock.server.services.supervisor import Supervisor
 from penstock.server.store import open_store
+from penstock.server.store.dsn import conninfo
 from penstock.server.store.transaction import Tx
 from penstock.server.ui import UserInterface
 
@@ -35,7 +36,7 @@ class App:
     def __init__(self, config: ServerConfig, clock: Clock = SYSTEM_CLOCK) -> None:
         self.config = config
         self.store = open_store(config.database_url, clock=clock)
-        self.bus = open_bus(config.bus, config.database_url)
+        self.bus = open_bus(config.bus, _connection(config))
         self.store.on_wake = self._wake
         self.queue = open_queue(
             config.cleanup,
@@ -130,6 +131,11 @@ class App:
         host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
         answer = self._ui.answer(scope["method"], scope["path"], f"{scope['scheme']}://{host}")
         await send_answer(send, answer, compress=False, extra=[])
+
+
+def _connection(config: ServerConfig) -> str:
+    """How the bus connects to the database, where the database carries the wake-ups."""
+    return conninfo(config.database_url) if config.bus == "postgresql" else config.database_url
 
 
 def _fingerprint_key(tx: Tx) -> bytes:
