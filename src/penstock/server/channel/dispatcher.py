@@ -26,6 +26,8 @@ WINDOWS = 4
 SMALLEST_WINDOW = 64
 LARGEST_WINDOW = 512
 SAFETY_SECONDS = 10.0
+HOLDER_SECONDS = 5.0
+"""After which a worker that holds something is asked for a sign of life."""
 PATIENCE = 2.0
 """How long a silent worker has to answer before it is asked again."""
 FIRST_PAUSE = 0.2
@@ -57,6 +59,8 @@ class Dispatcher:
         self._pauses: dict[str, float] = {}
         self._cursors: dict[str, Cursor] = {}
         self._asked: dict[Connection, float] = {}
+        self._probed: dict[Connection, float] = {}
+        self._lost: set[Connection] = set()
         self._safety: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] = _nothing
         self.delivered = 0
@@ -98,6 +102,8 @@ class Dispatcher:
 
     def forget(self, connection: Connection) -> None:
         self._asked.pop(connection, None)
+        self._probed.pop(connection, None)
+        self._lost.discard(connection)
 
     # --- turns -----------------------------------------------------------------------------------
 
@@ -289,18 +295,41 @@ class Dispatcher:
                 for pool_id in self._pools()
                 if any(one.limit for one in self._connections(pool_id))
             ]
-            if not pools:
-                continue
             try:
-                dues: Mapping[str, float] = await self._queue.next_due(pools)
+                if pools:
+                    await self._ask_for_work(pools)
+                    await self._check_holders(pools)
             except Refusal as error:
                 logger.warning("the safety poll failed: %s", error.detail)
-                continue
-            for pool_id, due in dues.items():
-                if due <= 0:
-                    self.look(pool_id)
-                elif pool_id not in self._timers:
-                    self._later(pool_id, due + 0.005)
+
+    async def _ask_for_work(self, pools: list[str]) -> None:
+        dues: Mapping[str, float] = await self._queue.next_due(pools)
+        for pool_id, due in dues.items():
+            if due <= 0:
+                self.look(pool_id)
+            elif pool_id not in self._timers:
+                self._later(pool_id, due + 0.005)
+
+    async def _check_holders(self, pools: list[str]) -> None:
+        """Find the workers that hold something and have fallen silent.
+
+        When such a lease ends, nobody has failed: that is noted before it does.
+        """
+        now = asyncio.get_running_loop().time()
+        for connection in [one for pool_id in pools for one in self._connections(pool_id)]:
+            probed = self._probed.get(connection)
+            silent = connection.silent_for()
+            if not connection.in_flight or silent < HOLDER_SECONDS:
+                self._probed.pop(connection, None)
+                if connection in self._lost:
+                    self._lost.discard(connection)
+                    await self._queue.mark_holder(str(connection.consumer_id), lost=False)
+            elif probed is None:
+                self._probed[connection] = now
+                connection.ask()
+            elif now - probed >= PATIENCE and connection not in self._lost:
+                self._lost.add(connection)
+                await self._queue.mark_holder(str(connection.consumer_id), lost=True)
 
 
 def send_message(
