@@ -39,7 +39,7 @@ from penstock.runner.exits import Exit, explain
 from penstock.runner.health import HealthPage
 from penstock.runner.sources import Taken, Target
 from penstock.runner.watching import Watcher
-from penstock.schemas.channel import WorkReady
+from penstock.schemas.channel import CANCELLING_TIMEOUT_TEARDOWN, WorkReady
 from penstock.schemas.claims import EndedClaim
 from penstock.schemas.deployments import Deployment
 from penstock.schemas.errors import (
@@ -52,7 +52,9 @@ from penstock.schemas.work import WorkPool, WorkPoolCreate, WorkPoolUpdate
 from penstock.settings import get_current_settings
 from penstock.states import Cancelled
 from penstock.workers.channel import WorkerChannel, WorkerDescription
+from penstock.workers.cleanup import CleanupExecutor, Handler
 from penstock.workers.jobs import resolved_configuration
+from penstock.workers.teardown import InfrastructureTeardown
 
 BANNED_IN_NAMES = "/%"
 CHECK_SECONDS = 10.0
@@ -239,6 +241,8 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     over_with_run: ClassVar[bool] = False
     """Whether the flow run's process is certainly gone when `run` returns success. Then a run
     that it left without a final state has crashed."""
+    cleanup_max_concurrency: ClassVar[int | None] = None
+    """How many teardowns the worker carries out at once; None for one."""
     _documentation_url: ClassVar[str] = ""
     _logo_url: ClassVar[str] = ""
     _description: ClassVar[str] = ""
@@ -296,6 +300,41 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     ) -> None:
         """End what `run` started. Override it where that is possible."""
         raise NotImplementedError(f"workers of type {self.type!r} cannot end what they started")
+
+    def teardown_handlers(self) -> Mapping[str, Handler]:
+        """Who tears down what runs left behind, by the kind of teardown that the server orders.
+
+        A worker that can kill its infrastructure does it for runs that were cancelled in vain.
+        """
+        if type(self).kill_infrastructure is BaseWorker.kill_infrastructure:
+            return {}
+        handler = InfrastructureTeardown(
+            self.kill_infrastructure,
+            lambda run: self.client.read_flow_run(run),
+            self._teardown_configuration,
+            grace_seconds=int(get_current_settings().worker.cleanup_grace_seconds),
+        )
+        return {CANCELLING_TIMEOUT_TEARDOWN: handler}
+
+    async def _teardown_configuration(self, flow_run: FlowRun | None) -> C:
+        """The configuration to reach the infrastructure of a run with; of a deleted one by the
+        pool alone."""
+        if flow_run is None:
+            template = self.work_pool.base_job_template
+            values = await resolved_configuration(template, None, None, client=self.client)
+            return self.job_configuration.model_validate(values)
+        deployment = None
+        if flow_run.deployment_id is not None:
+            with suppress(ObjectNotFound):
+                deployment = await self.client.read_deployment(flow_run.deployment_id)
+        return await self.job_configuration.resolve_for_flow_run(
+            flow_run,
+            client=self.client,
+            work_pool=self.work_pool,
+            worker_name=self.name,
+            worker_id=self.worker_id,
+            deployment=deployment,
+        )
 
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
@@ -539,9 +578,12 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         )
         await self._channel.start()
 
-    def _cleanups(self) -> Any:
+    def _cleanups(self) -> CleanupExecutor | None:
         """Who carries out the teardowns that the server orders; None for nobody."""
-        return None
+        handlers = self.teardown_handlers()
+        if not handlers:
+            return None
+        return CleanupExecutor(handlers, limit=self.cleanup_max_concurrency or 1)
 
     def _on_snapshot(self, pool: dict[str, Any]) -> None:
         with suppress(MsgspecError):

@@ -7,6 +7,7 @@ milliseconds. A run gets a fresh interpreter when it asks for that (`fresh_inter
 
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,8 +21,10 @@ from penstock.runner.launching import Launching
 from penstock.runner.messages import StartRun
 from penstock.runner.processes import RunDirectory, RunProcesses
 from penstock.runner.sources import Taken
+from penstock.schemas.channel import KINDS
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.worker_types import BASE_JOB_TEMPLATES
+from penstock.settings import get_current_settings
 from penstock.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -29,7 +32,9 @@ from penstock.workers.base import (
     BaseWorkerResult,
     TaskStatus,
 )
+from penstock.workers.cleanup import Handler
 from penstock.workers.identity import identity_of
+from penstock.workers.teardown import ProcessTeardown
 
 FRESH = "PENSTOCK_RUNNER_FRESH_INTERPRETER"
 ENGINE = ("-m", "penstock.engine")
@@ -84,6 +89,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
     job_configuration = ProcessJobConfiguration
     job_configuration_variables = ProcessVariables
     over_with_run = True
+    cleanup_max_concurrency = 16
     _description = "Runs each flow run as a process of the machine the worker is on."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -94,6 +100,11 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
         return BASE_JOB_TEMPLATES["process"]
+
+    def teardown_handlers(self) -> Mapping[str, Handler]:
+        """Processes of this host are ended, whichever worker of it started them."""
+        handler = ProcessTeardown(get_current_settings().worker.cleanup_grace_seconds)
+        return dict.fromkeys(KINDS, handler)
 
     @property
     def runs(self) -> RunProcesses:

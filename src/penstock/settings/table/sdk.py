@@ -344,6 +344,12 @@ SETTINGS = (
         120.0,
         "Seconds between two looks for cancellations when no event stream is there.",
     ),
+    Setting(
+        "worker.cleanup_grace_seconds",
+        _SECONDS,
+        30.0,
+        "Seconds that what a run left behind gets to end before it is killed.",
+    ),
     Setting("worker.webserver.host", _TEXT, _ALL_INTERFACES, "Address of its health page."),
     Setting("worker.webserver.port", _PORT, 8080, "Port of the worker's health page."),
     # --- testing ---
