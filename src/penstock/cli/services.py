@@ -23,6 +23,13 @@ class Loop(NamedTuple):
 
 _VACUUM = "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED"
 LOOPS = {
+    "audit-retention": Loop(
+        "Removes audit rows older than PENSTOCK_SERVER_AUDIT_RETENTION_DAYS, if that is set."
+    ),
+    "audit-seals": Loop(
+        "Seals the audit trail, so that what is altered afterwards is found.",
+        "PENSTOCK_SERVER_AUDIT_HASH_CHAIN",
+    ),
     "cancellation-cleanup": Loop(
         "Ends what cancelled flow runs left behind.",
         "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
@@ -112,5 +119,6 @@ def _services(config: ServerConfig) -> list[Service]:
     return services_of(None, open_bus("memory", ""), config, SYSTEM_CLOCK)
 
 
-def _all_on() -> dict[str, bool]:
-    return {field.name: True for field in msgspec.structs.fields(LoopConfig) if field.type is bool}
+def _all_on() -> dict[str, bool | int]:
+    flags = {field.name: True for field in msgspec.structs.fields(LoopConfig) if field.type is bool}
+    return {**flags, "audit_retention_days": 1}

@@ -21,6 +21,13 @@ from penstock.schemas.artifacts import (
     ArtifactUpdate,
     LatestArtifactsFilterBody,
 )
+from penstock.schemas.audit import (
+    AuditFilterBody,
+    AuditObjectState,
+    AuditPage,
+    AuditRecord,
+    AuditVerification,
+)
 from penstock.schemas.automations import (
     Automation,
     AutomationCreate,
@@ -1517,6 +1524,34 @@ class SyncMethods:
         """DELETE /tokens/{id}"""
         self.call("revoke_token", id)
 
+    def read_audit(self, body: AuditFilterBody | None = None) -> AuditPage:
+        """POST /audit/filter"""
+        return self.call("read_audit", body=body)
+
+    def export_audit(self, *, after_seq: int | None = None, limit: int | None = None) -> str:
+        """GET /audit/export"""
+        return self.call("export_audit", after_seq=after_seq, limit=limit)
+
+    def verify_audit(
+        self, *, after: int | None = None, limit: int | None = None
+    ) -> AuditVerification:
+        """GET /audit/verify"""
+        return self.call("verify_audit", after=after, limit=limit)
+
+    def read_audit_record(self, id: UUID | str) -> AuditRecord:
+        """GET /audit/{id}"""
+        return self.call("read_audit_record", id)
+
+    def read_audit_history(
+        self, kind: str, reference: str, *, after: int | None = None, limit: int | None = None
+    ) -> AuditPage:
+        """GET /audit/objects/{kind}/{reference}"""
+        return self.call("read_audit_history", kind, reference, after=after, limit=limit)
+
+    def read_audit_state(self, kind: str, reference: str, *, time: datetime) -> AuditObjectState:
+        """GET /audit/objects/{kind}/{reference}/at"""
+        return self.call("read_audit_state", kind, reference, time=time)
+
 
 class AsyncMethods:
     """One awaited method for everything the API offers."""
@@ -2895,3 +2930,33 @@ class AsyncMethods:
     async def revoke_token(self, id: UUID | str) -> None:
         """DELETE /tokens/{id}"""
         await self.call("revoke_token", id)
+
+    async def read_audit(self, body: AuditFilterBody | None = None) -> AuditPage:
+        """POST /audit/filter"""
+        return await self.call("read_audit", body=body)
+
+    async def export_audit(self, *, after_seq: int | None = None, limit: int | None = None) -> str:
+        """GET /audit/export"""
+        return await self.call("export_audit", after_seq=after_seq, limit=limit)
+
+    async def verify_audit(
+        self, *, after: int | None = None, limit: int | None = None
+    ) -> AuditVerification:
+        """GET /audit/verify"""
+        return await self.call("verify_audit", after=after, limit=limit)
+
+    async def read_audit_record(self, id: UUID | str) -> AuditRecord:
+        """GET /audit/{id}"""
+        return await self.call("read_audit_record", id)
+
+    async def read_audit_history(
+        self, kind: str, reference: str, *, after: int | None = None, limit: int | None = None
+    ) -> AuditPage:
+        """GET /audit/objects/{kind}/{reference}"""
+        return await self.call("read_audit_history", kind, reference, after=after, limit=limit)
+
+    async def read_audit_state(
+        self, kind: str, reference: str, *, time: datetime
+    ) -> AuditObjectState:
+        """GET /audit/objects/{kind}/{reference}/at"""
+        return await self.call("read_audit_state", kind, reference, time=time)

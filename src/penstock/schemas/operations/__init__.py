@@ -3,6 +3,7 @@
 from penstock.schemas.operations import (
     admin,
     artifacts,
+    audit,
     automations,
     blocks,
     collections,
@@ -44,6 +45,7 @@ OPERATIONS: dict[str, Operation] = table(
             ui,
             variables,
             tokens,
+            audit,
         )
         for operation in resource.OPERATIONS.values()
     )

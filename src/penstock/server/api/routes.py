@@ -9,6 +9,7 @@ from penstock.schemas.operations import OPERATIONS
 from penstock.server.api.adapter import Handler, Route, mechanical
 from penstock.server.api.http import (
     admin,
+    audit,
     automations,
     collections,
     deployments,
@@ -33,6 +34,7 @@ HANDLERS: dict[str, Handler] = {
     **work.HANDLERS,
     **collections.HANDLERS,
     **tokens.HANDLERS,
+    **audit.HANDLERS,
 }
 
 

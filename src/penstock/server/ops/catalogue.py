@@ -13,6 +13,8 @@ from penstock.server.ops import (
     admin,
     agent_queues,
     artifacts,
+    audit,
+    audit_seals,
     automations,
     block_documents,
     block_schemas,
@@ -75,6 +77,8 @@ _MODULES: tuple[ModuleType, ...] = (
     ui,
     variables,
     tokens,
+    audit,
+    audit_seals,
 )
 
 

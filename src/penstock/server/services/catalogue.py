@@ -9,6 +9,7 @@ from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
 from penstock.server.ops.context import Limits
+from penstock.server.services.audit import AuditRetention, AuditSeals
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.claims import ExpiredClaims
 from penstock.server.services.cleanup import CancellingTimeouts, CleanupReconciler
@@ -37,7 +38,11 @@ def services_of(
 
     Without `config.services` only those remain that every process needs which serves workers.
     """
-    loops = list(_loops(store, config.loops, config.limits)) if config.services else []
+    loops = (
+        list(_loops(store, config.loops, config.limits, config.encryption_keys))
+        if config.services
+        else []
+    )
     if config.loops.reconciler:
         loops.append(
             CleanupReconciler(
@@ -57,7 +62,9 @@ def services_of(
     ]
 
 
-def _loops(store: Any, config: LoopConfig, limits: Limits) -> Iterator[Loop]:
+def _loops(
+    store: Any, config: LoopConfig, limits: Limits, keys: tuple[bytes, ...]
+) -> Iterator[Loop]:
     if config.timers:
         yield Timers(store, interval_seconds=config.timers_interval)
     if config.scheduler:
@@ -118,3 +125,14 @@ def _loops(store: Any, config: LoopConfig, limits: Limits) -> Iterator[Loop]:
     yield OrphanCleanup(
         store, interval_seconds=config.retention_interval, batch=config.retention_batch
     )
+    if config.audit_seal:
+        yield AuditSeals(store, interval_seconds=config.audit_interval, encryption_keys=keys)
+    if config.audit_retention_days is not None:
+        yield AuditRetention(
+            store,
+            days=config.audit_retention_days,
+            sealed=config.audit_seal,
+            interval_seconds=config.retention_interval,
+            batch=config.retention_batch,
+            encryption_keys=keys,
+        )

@@ -123,7 +123,7 @@ def test_the_small_operations():
     assert ask("GET", "/api/hello").json == "👋"
     assert ask("GET", "/api/ready").json == {"message": "OK"}
     extensions = ask("GET", "/api/health").headers["penstock-extensions"]
-    assert extensions == "begin, state-id, run-id, events-ack, tokens, claims"
+    assert extensions == "begin, state-id, run-id, events-ack, tokens, audit, claims"
 
 
 # --- bodies and answers ---------------------------------------------------------------------------

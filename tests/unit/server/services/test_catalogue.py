@@ -23,6 +23,8 @@ ALL = {
     "run-retention": 5.0,
     "orphan-cleanup": 5.0,
     "foreman": 7.0,
+    "audit-seals": 8.0,
+    "audit-retention": 5.0,
 }
 
 
@@ -44,6 +46,8 @@ def test_each_loop_runs_at_its_interval() -> None:
         reconciler_interval=8.0,
         retention_interval=5.0,
         run_retention=True,
+        audit_interval=8.0,
+        audit_retention_days=400,
     )
     assert intervals(loops) == ALL
 
@@ -59,6 +63,7 @@ def test_loops_can_be_left_out() -> None:
         foreman=False,
         event_retention=False,
         reconciler=False,
+        audit_seal=False,
     )
     assert set(intervals(loops)) == {"orphan-cleanup"}
 
@@ -81,6 +86,8 @@ def test_settings_choose_the_loops() -> None:
             "PENSTOCK_SERVER_SERVICES_FOREMAN_WORK_QUEUE_LAST_POLLED_TIMEOUT_SECONDS": 11,
             "PENSTOCK_SERVER_SERVICES_DB_VACUUM_ENABLED": "flow_runs",
             "PENSTOCK_SERVER_EVENTS_RETENTION_PERIOD": "60",
+            "PENSTOCK_SERVER_AUDIT_HASH_CHAIN": False,
+            "PENSTOCK_SERVER_AUDIT_RETENTION_DAYS": 400,
         }
     ):
         loops = LoopConfig.from_settings(get_current_settings())
@@ -89,6 +96,7 @@ def test_settings_choose_the_loops() -> None:
     assert (loops.leases, loops.leases_interval) == (True, 8.0)
     assert (loops.foreman_interval, loops.foreman_queue) == (9.0, 11.0)
     assert (loops.event_retention, loops.run_retention, loops.event_period) == (False, True, 60.0)
+    assert (loops.audit_seal, loops.audit_retention_days) == (False, 400)
     assert loops.event_overrides == {"prefect.flow-run.heartbeat": 604800.0}
 
 
@@ -100,7 +108,7 @@ def test_a_round_of_every_loop_on_an_empty_database_does_nothing() -> None:
         services = services_of(
             store,
             bus,
-            ServerConfig(loops=LoopConfig(run_retention=True)),
+            ServerConfig(loops=LoopConfig(run_retention=True, audit_retention_days=400)),
             ManualClock(),
             open_queue(CleanupConfig(), store, bus),
         )
