@@ -26,6 +26,7 @@ from tests.server_process import ServerProcess
 
 from penstock.base.clock import utc_now
 from penstock.server.bus import open_bus
+from penstock.server.config import CleanupConfig
 from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_owed import id_of
 from penstock.server.queue import open_queue
@@ -167,7 +168,7 @@ class World:
         async def whole() -> Any:
             store, bus = open_store(self._url), open_bus("postgresql", conninfo(self._url))
             store.on_wake = lambda topics: [bus.wake(topic) for topic in topics] and None
-            queue = open_queue("database", store, bus)
+            queue = open_queue(CleanupConfig(), store, bus)
             await asyncio.to_thread(store.start)
             await bus.start()
             await queue.start()
