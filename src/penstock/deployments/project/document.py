@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.parser import Parser
+from ruamel.yaml.resolver import VersionedResolver
 
 from penstock.schemas.errors import PenstockException
 
@@ -88,8 +90,8 @@ class Document:
         found = re.search(r"\r\n|\n|\r", self.text)
         self.newline = found[0] if found else os.linesep
         self.anchors: dict[str, Node] = {}
-        self.data: Any = self._load()
-        self.root = self._tree()
+        self.data, events = self._load()
+        self.root = self._tree(events)
 
     @classmethod
     def read(cls, path: Path) -> "Document":
@@ -103,14 +105,17 @@ class Document:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, list[Any]]:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Resolver = _Resolver
+        yaml.Parser = _Parser
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                data = _yaml().load(self.text)
+                data = yaml.load(self.text)
             if _holds_itself(data, set()):
                 raise ValueError("an anchor is used inside itself")
-            return data
+            return data, yaml.parser.events
         except MarkedYAMLError as error:
             raise self._unreadable(error) from None
         except YAMLError as error:
@@ -128,7 +133,7 @@ class Document:
             said = "a project file is one YAML document; remove the second one"
         return ProjectFileError(said, self.path, position)
 
-    def _tree(self) -> Node | None:
+    def _tree(self, events: list[Any]) -> Node | None:
         stack: list[Node] = []
         keys: list[Node | None] = []
         root: Node | None = None
@@ -150,7 +155,7 @@ class Document:
                 parent.members.append((keys[-1], node))
                 keys[-1] = None
 
-        for event in _yaml().parse(self.text):
+        for event in events:
             kind = type(event).__name__
             if kind in ("ScalarEvent", "AliasEvent"):
                 node = Node("scalar", event.start_mark.index, event.end_mark.index)
@@ -282,7 +287,35 @@ def _holds_itself(value: Any, above: set[int], seen: set[int] | None = None) -> 
     return found
 
 
-def _yaml() -> YAML:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 1)
-    return yaml
+class _Parser(Parser):
+    """Keeps the events it gives, which know places that the data made of them does not."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.events: list[Any] = []
+
+    def get_event(self) -> Any:
+        event = super().get_event()
+        self.events.append(event)
+        return event
+
+
+class _Resolver(VersionedResolver):
+    """Reads every document as the library does that project files were written for: YAML 1.1, but
+    `y` and `n` are text, and so are floats without a dot such as `1e3`.
+
+    (The library used here forgets a version it is given at a `---`.)
+    """
+
+    @property
+    def processing_version(self) -> Any:
+        return (1, 1)
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        tag = super().resolve(kind, value, implicit)
+        name = str(tag)
+        if name.endswith(":bool") and len(value) == 1:
+            return self.DEFAULT_SCALAR_TAG
+        if name.endswith(":float") and "." not in value:
+            return self.DEFAULT_SCALAR_TAG
+        return tag

@@ -251,7 +251,7 @@ class _Editor:
             for line in writing.member(name, wanted, column)
         ]
         if lines:
-            changes.append(self._below(node.end, lines, owned_beyond=column - 1))
+            changes.append(self._below(node.end, lines))
         return changes
 
     def _items(self, node: Node, old: list[Any], new: Any) -> list[Change]:
@@ -264,7 +264,7 @@ class _Editor:
             changes.append(Change(start, self._next_line(node.items[index].end), ""))
         lines = [line for item in new[len(node.items) :] for line in writing.entry(item, column)]
         if lines:
-            changes.append(self._below(node.end, lines, owned_beyond=column))
+            changes.append(self._below(node.end, lines))
         return changes
 
     def _item(self, listed: Node, index: int, old: Any, new: Any) -> list[Change]:
