@@ -11,6 +11,9 @@ from penstock.schemas.errors import PenstockException
 
 ENTRIES = {
     "artifact": Entry("penstock.cli.artifact:artifact", "Look at artifacts of runs."),
+    "audit": Entry(
+        "penstock.cli.audit:audit", "Ask the audit trail who changed what, and verify it."
+    ),
     "block": Entry("penstock.cli.block:block", "Look after blocks: typed configuration."),
     "concurrency-limit": Entry(
         "penstock.cli.concurrency_limit:concurrency_limit",
@@ -24,6 +27,11 @@ ENTRIES = {
         "penstock.cli.deployment:deployment",
         "Look at deployments, run and pause them, keep their schedules.",
     ),
+    "events": Entry(
+        "penstock.cli.events:events",
+        "Find events, follow them live, send one.",
+        aliases=("event",),
+    ),
     "flow": Entry("penstock.cli.flow:flow", "Look at flows."),
     "flow-run": Entry("penstock.cli.flow_run:flow_run", "Look at flow runs and control them."),
     "global-concurrency-limit": Entry(
@@ -35,6 +43,7 @@ ENTRIES = {
     "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),
+    "token": Entry("penstock.cli.token:token", "Make, list and revoke named API tokens."),
     "variable": Entry("penstock.cli.variable:variable", "Read and set variables."),
     "version": Entry("penstock.cli.version:version", "Say which versions are in use."),
     "work-pool": Entry(

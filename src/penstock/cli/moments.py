@@ -92,3 +92,12 @@ def _time(text: str) -> time | None:
         return time(hour, minute, second)
     except ValueError:
         return None
+
+
+def past(text: str, now: datetime) -> datetime:
+    """A moment, or a duration before now: `2h`, `30 minutes ago`. Raises `Failure`."""
+    plain = text.strip().lower().removesuffix("ago").strip()
+    try:
+        return now - duration(plain)
+    except Failure:
+        return moment(text, now)
