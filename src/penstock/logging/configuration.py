@@ -83,7 +83,7 @@ def setup_logging(incremental: bool | None = None) -> dict[str, Any]:
     """Configure logging and return the configuration used.
 
     A second call changes levels only, unless `incremental` is False. Handlers of the root logger
-    and loggers of other packages stay as they are.
+    and loggers of other packages stay as they are, and so do levels that code has set on ours.
     """
     global _configured
     # dictConfig pulls in the socket handlers; a process without runs does not need it.
@@ -96,11 +96,14 @@ def setup_logging(incremental: bool | None = None) -> dict[str, Any]:
         config = overridden(config, _overrides())
         if incremental is None:
             incremental = _configured is not None
+        chosen = _levels_set_in_code(config) if incremental or _configured is None else {}
         if incremental:
             dictConfig({**config, "incremental": True})
         else:
             config["incremental"] = False
             dictConfig(config)
+        for logger, level in chosen.items():
+            logger.setLevel(level)
         _configured = config
         _attach_extra(settings)
         return config
@@ -110,6 +113,18 @@ def ensure_logging_setup() -> None:
     """Configure logging unless that was done; costs a comparison then."""
     if _configured is None:
         setup_logging(incremental=False)
+
+
+def _levels_set_in_code(config: dict[str, Any]) -> dict[logging.Logger, int]:
+    """The levels of our loggers that are not those of the configuration before this one."""
+    before = (_configured or {}).get("loggers", {})
+    found = {}
+    for name in config.get("loggers", {}):
+        logger = logging.getLogger(name)
+        known = logging._checkLevel(before.get(name, {}).get("level", logging.NOTSET))  # pyright: ignore[reportAttributeAccessIssue]
+        if logger.level != known:
+            found[logger] = logger.level
+    return found
 
 
 def _attach_extra(settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """Where the logging configuration comes from."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,31 @@ def test_the_level_is_a_setting():
     with temporary_settings({"logging.level": "DEBUG"}):
         setup_logging()
         assert logging.getLogger("penstock.flow_runs").isEnabledFor(logging.DEBUG)
+
+
+def test_a_level_set_in_code_stays_when_levels_are_read_again():
+    task_runs = logging.getLogger("penstock.task_runs")
+    task_runs.setLevel(logging.ERROR)
+    with temporary_settings({"logging.level": "DEBUG"}):
+        setup_logging()
+    assert task_runs.level == logging.ERROR
+    assert logging.getLogger("penstock").level == logging.DEBUG
+
+
+def test_a_level_set_in_code_before_the_first_run_stays():
+    code = """
+import logging
+from penstock import flow, get_run_logger
+from penstock.logging import get_logger
+get_logger("flow_runs").setLevel(logging.WARNING)
+from penstock.logging import ensure_logging_setup
+ensure_logging_setup()
+print(get_logger("flow_runs").level, get_logger("task_runs").level)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == [str(logging.WARNING), str(logging.NOTSET)]
 
 
 def test_single_values_are_replaced_by_their_path():

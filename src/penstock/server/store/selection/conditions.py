@@ -44,6 +44,10 @@ def joined(parts: Iterable[Part], operator: Operator = Operator.AND) -> Part:
     )
 
 
+def where_clause(part: Part) -> str:
+    return f" WHERE {part.sql}" if part.sql else ""
+
+
 def compiled(given: Struct, table: Table, dialect: Dialect, path: str = "") -> Part:
     """What a filter asks for. Raises `KeyError` for a member the table does not know."""
     parts = []
@@ -80,6 +84,16 @@ def among(column: str, wanted: list[Any], dialect: Dialect) -> Part:
 
 def any_of(column: str) -> Condition:
     return lambda wanted, dialect: among(column, wanted, dialect)
+
+
+def any_name_of(column: str) -> Condition:
+    """As `any_of`, of a text column whose index has the order of code points."""
+
+    def condition(wanted: list[Any], dialect: Dialect) -> Part:
+        place = f'{column} COLLATE "C"' if dialect == "postgresql" else column
+        return among(place, wanted, dialect)
+
+    return condition
 
 
 def none_of(column: str) -> Condition:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from penstock.schemas.events import EventFilter, EventOrder
-from penstock.server.store.selection.conditions import TRUE, Part, joined
+from penstock.server.store.selection.conditions import TRUE, Part, joined, where_clause
 from penstock.server.store.selection.events import (
     event_conditions,
     leading_conditions,
@@ -52,10 +52,6 @@ def matching_events(given: Struct | None, dialect: Dialect) -> tuple[str, list[A
     """The matching events in no order, as rows to aggregate over."""
     source, where, _ = _rows(given, dialect)
     return f"SELECT event.* FROM {source}{where_clause(where)}", list(where.params)
-
-
-def where_clause(part: Part) -> str:
-    return f" WHERE {part.sql}" if part.sql else ""
 
 
 def _rows(given: Struct | None, dialect: Dialect) -> tuple[str, Part, str]:

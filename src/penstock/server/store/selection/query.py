@@ -7,32 +7,42 @@ from typing import Any
 
 from msgspec import Struct
 
+from penstock.schemas.states import StateType
+from penstock.server.store.selection.access import (
+    Lead,
+    Term,
+    best,
+    counted,
+    held_back,
+    walked,
+    whole,
+)
 from penstock.server.store.selection.artifacts import artifacts_and_results
 from penstock.server.store.selection.blocks import WITH_SCHEMA_AND_TYPE, WITH_TYPE
-from penstock.server.store.selection.conditions import Part
+from penstock.server.store.selection.conditions import Part, among, where_clause
 from penstock.server.store.selection.feed import (
     count_events,
     matching_events,
     select_events,
-    where_clause,
 )
-from penstock.server.store.selection.relations import conditions
+from penstock.server.store.selection.relations import asked
 from penstock.server.store.transaction import Dialect
 
 _WITH_STATE = (
     "SELECT task_run.*, state.message AS state_message,"
     " state.state_details AS state_state_details, state.data AS state_data"
-    " FROM task_run LEFT JOIN task_run_state AS state ON state.id = task_run.state_id"
+    " FROM {rows} LEFT JOIN task_run_state AS state ON state.id = task_run.state_id"
 )
 
 _WITH_WORK = (
     "SELECT flow_run.*, state.message AS state_message,"
     " state.state_details AS state_state_details, state.data AS state_data,"
     " queue.work_pool_id, pool.name AS work_pool_name"
-    " FROM flow_run LEFT JOIN flow_run_state AS state ON state.id = flow_run.state_id"
+    " FROM {rows} LEFT JOIN flow_run_state AS state ON state.id = flow_run.state_id"
     " LEFT JOIN work_queue AS queue ON queue.id = flow_run.work_queue_id"
     " LEFT JOIN work_pool AS pool ON pool.id = queue.work_pool_id"
 )
+_RUNS = {"flow_run": _WITH_WORK, "task_run": _WITH_STATE}
 
 # Slots in use are counted only where there is a limit on them.
 _POOL = (
@@ -51,8 +61,6 @@ _QUEUE = (
 
 _SOURCES = {
     "flow": "SELECT flow.* FROM flow",
-    "flow_run": _WITH_WORK,
-    "task_run": _WITH_STATE,
     "log": "SELECT log.* FROM log",
     "deployment": "SELECT deployment.* FROM deployment",
     "work_pool": _POOL,
@@ -79,6 +87,9 @@ _COLUMNS = {
     "PRIORITY": "priority",
 }
 
+_TIMES = "rowid, id, expected_start_time, start_time, end_time"
+"""What a run's place in the index of states tells without its row."""
+_NEWEST = ("START_TIME_DESC", "END_TIME_DESC")
 _NULLABLE = frozenset({"START_TIME", "END_TIME", "EXPECTED_START_TIME", "KEY"})
 
 
@@ -101,11 +112,78 @@ def select(
     """
     if entity == "event":
         sql, params = select_events(filters.get("event"), sort, after, dialect)
+    elif entity in _RUNS:
+        return _runs(entity, _terms(entity, filters, dialect), sort, limit, offset, dialect)
     else:
-        where = _conditions(entity, filters, dialect)
+        where = whole(_terms(entity, filters, dialect))
         source = _source(entity, filters, dialect)
         sql = f"{source}{where_clause(where)} ORDER BY {_order(entity, sort, dialect)}"
         params = list(where.params)
+    pages, more = _page(limit, offset, dialect)
+    return sql + pages, [*params, *more]
+
+
+def _runs(
+    entity: str,
+    given: list[Term],
+    sort: StrEnum | str | None,
+    limit: int | None,
+    offset: int,
+    dialect: Dialect,
+) -> tuple[str, list[Any]]:
+    """Runs with their states. Their states are looked up for the page only, not to sort them."""
+    order = _order(entity, sort, dialect)
+    walks = best(given) >= Lead.COMMON
+    where = (
+        walked(entity, given, _sorted_by(entity, sort), dialect)
+        if walks
+        else counted(entity, given, dialect)
+    )
+    pages, more = _page(limit, offset, dialect)
+    narrowed = f"{where_clause(where)} ORDER BY {order}{pages}"
+    params = [*where.params, *more]
+    if not pages or (walks and dialect == "sqlite"):
+        return _RUNS[entity].format(rows=entity) + narrowed, params
+    source = entity
+    if dialect == "sqlite" and (sort or "") in _NEWEST and _of_one_state(entity, given):
+        # Read from its new end: most rows are then dismissed by one look at the last one kept.
+        source = f"(SELECT {_TIMES} FROM {entity}{where_clause(where)}"
+        source += f" ORDER BY {entity}.expected_start_time DESC LIMIT -1) AS {entity}"
+        narrowed = f" ORDER BY {order}{pages}"
+    elif dialect == "sqlite" and _of_what_is_scheduled(entity, given):
+        # So that it is not read in its order instead.
+        narrowed = f"{where_clause(where)} ORDER BY {held_back(entity, Part(order)).sql}{pages}"
+    key = "rowid" if dialect == "sqlite" else "id"
+    rows = f"(SELECT {entity}.{key} AS place FROM {source}{narrowed}) AS page CROSS JOIN {entity}"
+    rest = f" WHERE {entity}.{key} = page.place ORDER BY {order}"
+    return _RUNS[entity].format(rows=rows) + rest, params
+
+
+def _of_one_state(entity: str, given: list[Term]) -> bool:
+    leads = [term.part.sql for term in given if term.lead <= Lead.RARE]
+    return leads == [f"{entity}.state_type = ?"]
+
+
+def _of_what_is_scheduled(entity: str, given: list[Term]) -> bool:
+    leads = [term.part.sql for term in given if term.lead <= Lead.RARE]
+    return all(sql.startswith(f"{entity}.next_scheduled_start_time") for sql in leads)
+
+
+def _count_by_others(entity: str, part: Part, dialect: Dialect) -> tuple[str, list[Any]]:
+    """How many runs are in states that most runs are in: all runs without the others."""
+    given = part.params[0]
+    wanted = given if isinstance(given, list) else [given]
+    column = f"{entity}.state_type"
+    others = among(column, [type for type in StateType if type not in wanted], dialect)
+    rows = f"SELECT count(*) FROM {entity}"
+    return (
+        f"SELECT ({rows}) - ({rows} WHERE {column} IS NULL) - ({rows} WHERE {others.sql}) AS count",
+        list(others.params),
+    )
+
+
+def _page(limit: int | None, offset: int, dialect: Dialect) -> tuple[str, list[int]]:
+    sql, params = "", []
     if limit is not None or (offset and dialect == "sqlite"):
         sql += " LIMIT ?"
         params.append(-1 if limit is None else limit)
@@ -121,7 +199,10 @@ def count(
     """A statement for `tx.fetch` with one row, whose `count` is how many rows match."""
     if entity == "event":
         return count_events(filters.get("event"), dialect)
-    where = _conditions(entity, filters, dialect)
+    given = _terms(entity, filters, dialect)
+    if [term.lead for term in given] == [Lead.COMMON] and "state_type" in given[0].part.sql:
+        return _count_by_others(entity, given[0].part, dialect)
+    where = counted(entity, given, dialect)
     table = _table(entity, filters, dialect)
     return f"SELECT count(*) AS count FROM {table}{where_clause(where)}", list(where.params)
 
@@ -132,7 +213,7 @@ def matching(
     """A statement to aggregate over: the table's columns of the rows that match, in no order."""
     if entity == "event":
         return matching_events(filters.get("event"), dialect)
-    where = _conditions(entity, filters, dialect)
+    where = counted(entity, _terms(entity, filters, dialect), dialect)
     return f"SELECT {entity}.* FROM {entity}{where_clause(where)}", list(where.params)
 
 
@@ -147,9 +228,9 @@ def _table(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) 
     return artifacts_and_results(filters.get(entity), dialect) if entity == "artifact" else entity
 
 
-def _conditions(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> Part:
+def _terms(entity: str, filters: Mapping[str, Struct | None], dialect: Dialect) -> list[Term]:
     given = {name: filter for name, filter in filters.items() if filter is not None}
-    return conditions(entity, given, dialect)
+    return asked(entity, given, dialect)
 
 
 def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
@@ -159,12 +240,9 @@ def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
     the next scheduled time, which is read to see what comes next, puts it last.
     """
     name, _, direction = (sort or "ID_ASC").rpartition("_")
+    column = _sorted_by(entity, sort)
     if name == "ID":
-        return f"{entity}.id {direction}"
-    if name == "START_TIME":
-        column = f"coalesce({entity}.start_time, {entity}.expected_start_time)"
-    else:
-        column = f"{entity}.{_COLUMNS[name]}"
+        return f"{column} {direction}"
     if name in ("NAME", "KEY"):
         column = _by_text(column, dialect)
     if name == "BLOCK_TYPE_AND_NAME":
@@ -176,6 +254,14 @@ def _order(entity: str, sort: StrEnum | str | None, dialect: Dialect) -> str:
     elif dialect == "postgresql" and name in _NULLABLE:
         nulls = " NULLS FIRST" if direction == "ASC" else " NULLS LAST"
     return f"{column} {direction}{nulls}, {entity}.id {direction}"
+
+
+def _sorted_by(entity: str, sort: StrEnum | str | None) -> str:
+    """The column, or expression, that a sort goes by."""
+    name = (sort or "ID_ASC").rpartition("_")[0]
+    if name == "START_TIME":
+        return f"coalesce({entity}.start_time, {entity}.expected_start_time)"
+    return f"{entity}.{_COLUMNS[name]}"
 
 
 def _by_text(column: str, dialect: Dialect) -> str:

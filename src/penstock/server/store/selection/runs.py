@@ -7,6 +7,7 @@ from penstock.server.store.selection.conditions import (
     Part,
     Table,
     among,
+    any_name_of,
     any_of,
     at_least,
     at_most,
@@ -72,7 +73,7 @@ _STARTED = "coalesce(flow_run.start_time, flow_run.expected_start_time)"
 FLOW_RUN: Table = {
     "id.any_": any_of("flow_run.id"),
     "id.not_any_": none_of("flow_run.id"),
-    "name.any_": any_of("flow_run.name"),
+    "name.any_": any_name_of("flow_run.name"),
     "name.like_": like("flow_run.name"),
     "tags.all_": has_all_tags("flow_run.tags"),
     "tags.any_": has_any_tag("flow_run.tags"),
@@ -108,7 +109,7 @@ FLOW_RUN: Table = {
 
 TASK_RUN: Table = {
     "id.any_": any_of("task_run.id"),
-    "name.any_": any_of("task_run.name"),
+    "name.any_": any_name_of("task_run.name"),
     "name.like_": like("task_run.name"),
     "tags.all_": has_all_tags("task_run.tags"),
     "tags.is_null_": has_no_tags("task_run.tags"),

@@ -82,8 +82,9 @@ WHERE p.name = :name;
 -- name: work_pool.due_runs
 -- What a worker may start now: of every queue the earliest runs, as many as it has free slots,
 -- and of those, by the queues' priority and then by time, as many as the pool has free slots.
--- Each step is worked out once. The policy is parsed only where it may name the retry type.
-WITH pool AS MATERIALIZED (
+-- Queues behind those that have enough runs are not looked at. The policy is parsed only where it
+-- may name the retry type.
+WITH RECURSIVE pool AS MATERIALIZED (
     SELECT p.id, p.name, CASE WHEN p.concurrency_limit IS NULL THEN :limit ELSE MIN(:limit, MAX(0,
         p.concurrency_limit - (
             SELECT count(*) FROM work_queue AS q CROSS JOIN flow_run AS r
@@ -94,7 +95,8 @@ WITH pool AS MATERIALIZED (
     WHERE p.id = :work_pool_id AND NOT p.is_paused
 ),
 queue AS MATERIALIZED (
-    SELECT q.id, q.priority, CASE WHEN q.concurrency_limit IS NULL THEN pool.free
+    SELECT q.id, q.priority, dense_rank() OVER (ORDER BY q.priority) AS level,
+        CASE WHEN q.concurrency_limit IS NULL THEN pool.free
         ELSE MIN(pool.free, q.concurrency_limit - (
             SELECT count(*) FROM flow_run AS r
             WHERE r.work_queue_id = q.id AND r.state_type IN ('PENDING', 'RUNNING')
@@ -103,13 +105,35 @@ queue AS MATERIALIZED (
     WHERE q.work_pool_id = pool.id AND pool.free > 0 AND NOT q.is_paused
         AND (:ids IS NULL OR q.id IN (SELECT value FROM json_each(:ids)))
 ),
+-- Level by level, until enough runs are found.
+level (number, found) AS (
+    SELECT 0, 0
+    UNION ALL
+    SELECT number + 1, found + (
+        SELECT coalesce(sum(MIN(queue.free, (
+            SELECT count(*) FROM (
+                SELECT 1 FROM flow_run AS c
+                WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
+                    AND c.next_scheduled_start_time <= :before
+                    AND c.next_scheduled_start_time >= :after
+                    AND (instr(c.empirical_policy, 'in_process') = 0
+                        OR json_extract(c.empirical_policy, '$.retry_type') IS NOT 'in_process')
+                LIMIT coalesce((SELECT free FROM pool), 0)
+            )
+        ))), 0)
+        FROM queue WHERE queue.level = level.number + 1 AND queue.free > 0
+    )
+    FROM level
+    WHERE found < (SELECT free FROM pool) AND number < (SELECT max(queue.level) FROM queue)
+),
 candidate AS MATERIALIZED (
-    SELECT r.id, queue.priority, queue.free, r.next_scheduled_start_time, row_number() OVER (
-        PARTITION BY queue.id ORDER BY r.next_scheduled_start_time, r.id
-    ) AS place
+    SELECT r.rowid AS place_in_table, r.id, queue.priority, queue.free, r.next_scheduled_start_time,
+        row_number() OVER (
+            PARTITION BY queue.id ORDER BY r.next_scheduled_start_time, r.id
+        ) AS place
     FROM queue CROSS JOIN flow_run AS r
-    WHERE queue.free > 0 AND r.id IN (
-        SELECT c.id FROM flow_run AS c
+    WHERE queue.free > 0 AND queue.level <= (SELECT max(number) FROM level) AND r.rowid IN (
+        SELECT c.rowid FROM flow_run AS c
         WHERE c.work_queue_id = queue.id AND c.state_type = 'SCHEDULED'
             AND c.next_scheduled_start_time <= :before
             AND c.next_scheduled_start_time >= :after
@@ -120,12 +144,12 @@ candidate AS MATERIALIZED (
     )
 ),
 chosen AS MATERIALIZED (
-    SELECT id, priority, next_scheduled_start_time FROM candidate
+    SELECT place_in_table, id, priority, next_scheduled_start_time FROM candidate
     WHERE place <= free
     ORDER BY priority, next_scheduled_start_time, id
     LIMIT coalesce((SELECT free FROM pool), 0)
 )
 SELECT run.*, pool.id AS work_pool_id, pool.name AS work_pool_name
 FROM chosen CROSS JOIN flow_run AS run CROSS JOIN pool
-WHERE run.id = chosen.id
+WHERE run.rowid = chosen.place_in_table
 ORDER BY chosen.priority, chosen.next_scheduled_start_time, chosen.id;
