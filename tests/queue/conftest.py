@@ -1,6 +1,7 @@
 """One queue for each backend; every test works in pools of its own."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from msgspec.structs import replace
 from tests.databases import database_url
 
@@ -23,7 +25,8 @@ from penstock.server.queue import Reservation, open_queue
 from penstock.server.store import Store, open_store
 
 KIND = CleanupKind.CANCELLING_TIMEOUT.value
-BACKENDS = ("memory", "sqlite", "postgresql")
+BACKENDS = ("memory", "sqlite", "postgresql", "redis")
+REDIS = os.environ.get("PENSTOCK_TEST_REDIS", "redis://127.0.0.1:6379/0")
 
 
 class Bench:
@@ -36,11 +39,17 @@ class Bench:
         self.bus = MemoryBus()
         self.queue: Any = None
         self.pool = str(uuid4())
+        self.prefix = f"test:{uuid4().hex}"
         self.consumer = str(uuid4())
 
     def open(self, policy: CleanupPolicy | None = None) -> None:
-        storage = "memory" if self.kind == "memory" else "database"
-        config = CleanupConfig(storage=storage, policy=policy or CleanupPolicy())
+        storages = {"memory": "memory", "redis": "redis"}
+        config = CleanupConfig(
+            storage=storages.get(self.kind, "database"),
+            policy=policy or CleanupPolicy(),
+            redis_url=REDIS,
+            redis_prefix=self.prefix,
+        )
         self.queue = open_queue(config, self.store, self.bus, ephemeral=True)
         self.run(self.bus.start())
         self.run(self.queue.start())
@@ -49,6 +58,7 @@ class Bench:
     def _wake(self, topics: frozenset[str]) -> None:
         for topic in topics:
             self.bus.wake(topic)
+        self.queue.committed(topics)
 
     def close(self) -> None:
         self.run(self.queue.stop())
@@ -89,9 +99,12 @@ class Bench:
 
     def enqueue(self, **fields: Any) -> str:
         message = self.message(**fields)
-        return str(self.run(self.queue.enqueue(message)).id)
+        made = str(self.run(self.queue.enqueue(message)).id)
+        self.settle()
+        return made
 
     def reserve(self, worker: str = "w1", **fields: Any) -> Reservation | None:
+        self.settle()
         values: dict[str, Any] = {"consumer_id": self.consumer, "worker_name": worker}
         pool = fields.pop("pool", self.pool)
         kinds = fields.pop("kinds", (KIND,))
@@ -155,7 +168,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
         def store_of(kind: str) -> Store:
             if kind not in opened:
-                if kind == "memory":
+                if kind in ("memory", "redis"):
                     url = "sqlite:///:memory:"
                 else:
                     folder: Path = tmp_path_factory.mktemp("queue")
@@ -171,12 +184,32 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
 @pytest.fixture(params=BACKENDS)
 def bench(request: pytest.FixtureRequest, stores: Callable[[str], Store]) -> Iterator[Bench]:
+    if request.param == "redis" and not reachable(REDIS):
+        pytest.skip("2026-11-25: no Redis server can be reached")
     loop = asyncio.new_event_loop()
     made = Bench(request.param, stores(request.param), loop)
     made.open()
     yield made
     made.close()
+    if request.param == "redis":
+        forget(made.prefix)
     loop.close()
+
+
+def reachable(url: str) -> bool:
+    try:
+        redis.Redis.from_url(url, socket_connect_timeout=1).ping()
+    except redis.RedisError:
+        return False
+    return True
+
+
+def forget(prefix: str) -> None:
+    """Delete every key of a test."""
+    client = redis.Redis.from_url(REDIS)
+    for key in client.scan_iter(match=f"{prefix}:*", count=1000):
+        client.delete(key)
+    client.close()
 
 
 def placed(placement: CleanupPlacement, worker: str | None = "w1", **more: Any) -> Mapping:

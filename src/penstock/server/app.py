@@ -101,6 +101,7 @@ class App:
     def _wake(self, topics: frozenset[str]) -> None:
         for topic in topics:
             self.bus.wake(topic)
+        self.queue.committed(topics)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]

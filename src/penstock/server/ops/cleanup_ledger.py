@@ -311,6 +311,7 @@ class Work(Struct, frozen=True, kw_only=True):
     purgeable: bool
     unsynced: bool
     leased: bool
+    unfinished: bool
 
 
 def work(tx: Tx, shift: timedelta, policy: CleanupPolicy) -> Work:
@@ -330,6 +331,7 @@ def work(tx: Tx, shift: timedelta, policy: CleanupPolicy) -> Work:
         purgeable=bool(row["completed"] or row["buried"]),
         unsynced=bool(row["unsynced"]),
         leased=bool(row["leased"]),
+        unfinished=bool(row["leased"] or row["ready"]),
     )
 
 

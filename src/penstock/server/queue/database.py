@@ -193,9 +193,6 @@ class DatabaseQueue(LedgerQueue):
             changed += await self._repeat(batch, self.purge)
         return changed
 
-    async def _expire_some(self, limit: int) -> int:
-        return len(await self.expire(limit))
-
     async def _keep_alive(self) -> None:
         now = self._clock.monotonic()
         if now - self._beat_at >= BEAT_SECONDS and self._beat_at != float("-inf"):

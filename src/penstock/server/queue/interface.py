@@ -133,6 +133,10 @@ class CleanupQueue(Protocol):
         """Tell `listener` of every wake-up from now on; returns the call that ends it."""
         ...
 
+    def committed(self, topics: Collection[str]) -> None:
+        """A transaction of this process that woke topics was committed. From any thread."""
+        ...
+
     # --- producing and routing -------------------------------------------------------------------
 
     async def enqueue(self, message: Message) -> CleanupMessage:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
+from random import SystemRandom
 
 from msgspec import structs
 
@@ -18,6 +19,7 @@ from penstock.server.bus import Bus
 from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_retries import CleanupPolicy
 from penstock.server.ops import cleanup_ledger
+from penstock.server.ops.cleanup_queue import Expired
 from penstock.server.ops.cleanup_rows import TOPIC
 from penstock.server.queue.interface import (
     ClaimRequest,
@@ -30,6 +32,7 @@ from penstock.server.queue.interface import (
 from penstock.server.store import Store
 
 RESERVE_WINDOW = 32
+_random = SystemRandom()
 PASS_SECONDS = 1.0
 """How long one step of the reconciler goes on before the others get their turn."""
 
@@ -67,6 +70,12 @@ class LedgerQueue:
     def _woken(self, topic: str) -> None:
         """A wake-up of the bus arrived; the prefix alone means that some may have been missed."""
         self._tell(topic.removeprefix(TOPIC) or None)
+
+    async def _expire_some(self, limit: int) -> int:
+        return len(await self.expire(limit))
+
+    def committed(self, topics: Collection[str]) -> None:
+        """A commit of this process woke topics; called on a database thread."""
 
     def _tell(self, work_pool_id: str | None) -> None:
         for listener in list(self._listeners):
@@ -153,6 +162,9 @@ class LedgerQueue:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Reservation]:
         raise NotImplementedError
 
+    async def expire(self, limit: int, work_pool_id: str | None = None) -> Expired:
+        raise NotImplementedError
+
     async def reserve(
         self,
         work_pool_id: str,
@@ -174,7 +186,8 @@ class LedgerQueue:
                 window = await self.peek(
                     work_pool_id, kinds, [worker_name], RESERVE_WINDOW, cursor, hosts=hosts
                 )
-                for candidate in window.candidates:
+                # Not in order: those who ask at the same moment get different ones.
+                for candidate in _random.sample(window.candidates, len(window.candidates)):
                     if worker_name in candidate.tried_workers:
                         continue
                     if queues is not None and candidate.work_queue_id not in queues:

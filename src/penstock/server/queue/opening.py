@@ -29,6 +29,21 @@ def open_queue(
         )
     if kind in ("database", "memory"):
         return DatabaseQueue(store, bus, config.policy)
+    if kind == "redis":
+        # Imported only where it is asked for: the driver is an optional package.
+        from penstock.server.queue.redis import RedisQueue
+
+        return RedisQueue(
+            store,
+            bus,
+            config.policy,
+            url=config.redis_url,
+            prefix=config.redis_prefix,
+            socket_timeout=config.redis_timeout,
+            socket_connect_timeout=config.redis_connect_timeout,
+            health_check_interval=config.redis_health_check,
+            protocol=config.redis_protocol,
+        )
     raise ConfigurationError(
         f"there is no cleanup queue {config.storage!r}; set"
         " PENSTOCK_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE to database or redis"

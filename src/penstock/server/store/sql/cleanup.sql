@@ -122,7 +122,8 @@ SELECT
     EXISTS (SELECT 1 FROM cleanup_message
         WHERE state = 3 AND finished_at <= :dead_before) AS buried,
     EXISTS (SELECT 1 FROM cleanup_message WHERE NOT synced) AS unsynced,
-    EXISTS (SELECT 1 FROM cleanup_message WHERE state = 1) AS leased;
+    EXISTS (SELECT 1 FROM cleanup_message WHERE state = 1) AS leased,
+    EXISTS (SELECT 1 FROM cleanup_message WHERE state = 0) AS ready;
 
 -- name: cleanup.aged
 SELECT id FROM cleanup_message
