@@ -270,6 +270,8 @@ def _placeholders(project: Project, declared: Declared) -> Iterator[Fault]:
             continue
         path = (*declared.path, key)
         for place, text in texts(path, value):
+            if key == "triggers" and "parameters" in place:
+                continue  # these are templates of events, filled in when one comes
             for found in find_placeholders(text):
                 if found.type is PlaceholderType.STANDARD and not before:
                     message = f"{found.full_match} is an output of a step, and no step runs before"
