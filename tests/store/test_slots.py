@@ -31,7 +31,7 @@ from penstock.schemas.states import (
     StateCreate,
     StateType,
 )
-from penstock.server.ops import limits
+from penstock.server.ops import deployment_limits, limits
 from penstock.server.ops.context import Context
 from penstock.server.ops.deletion import delete_flow_run_row
 from penstock.server.ops.limits import Denied
@@ -235,7 +235,7 @@ def test_deleting_a_limit_leaves_its_deployment_and_lets_its_run_end(slots: Slot
     deployment = slots.deployment(limit)
     run = slots.flow_run(deployment)
     slots.to(run, PENDING)
-    slots.store.write_sync(limits.delete_concurrency_limit_v2, NEW, "d")
+    slots.store.write_sync(deployment_limits.delete_concurrency_limit_v2, NEW, "d")
     row = slots.store.read_sync(run_row, "deployment", deployment)
     assert row["concurrency_limit_id"] is None
     (lease,) = slots.leases()

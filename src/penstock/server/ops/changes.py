@@ -26,7 +26,7 @@ from penstock.server.ops.emit import payload_text
 from penstock.server.store.transaction import Tx
 
 # Columns that change with every write and say nothing about what was changed.
-_BOOKKEEPING = frozenset({"created", "updated", "version"})
+_BOOKKEEPING = frozenset({"created", "updated"})
 MAXIMUM_INVOLVED = 5
 """Related resources kept free for the actor and what it claims to work for."""
 

@@ -68,7 +68,7 @@ def delete_task_run_row(tx: Tx, context: Context, row: Row) -> None:
         event="penstock.task-run.deleted",
         id=id,
         name=row["name"],
-        before=row,
+        before={name: value for name, value in row.items() if name != "version"},
         related=[] if parent is None else [as_related("flow-run", parent)],
     )
     record(tx, context, change)

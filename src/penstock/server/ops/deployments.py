@@ -116,7 +116,7 @@ def create_deployment(tx: Tx, context: Context, *, body: DeploymentCreate) -> Ma
 
 
 def _make(tx: Tx, context: Context, flow: Row, body: DeploymentCreate) -> Deployment:
-    id = str(uuid7())
+    id, event_id = str(uuid7()), uuid7()
     values, joined = _wanted(tx, context, body, None)
     row: Row = {
         "id": id,
@@ -124,7 +124,7 @@ def _make(tx: Tx, context: Context, flow: Row, body: DeploymentCreate) -> Deploy
         "name": body.name,
         **_DEFAULTS,
         **values,
-        **limit_changes(tx, context, id, None, body),
+        **limit_changes(tx, context, id, None, body, event_id=event_id),
         "created_by": _author(context),
         "updated_by": None,
     }
@@ -138,7 +138,7 @@ def _make(tx: Tx, context: Context, flow: Row, body: DeploymentCreate) -> Deploy
         "status": "NOT_READY",
         "last_polled": None,
     }
-    record_deployment(tx, context, "created", row, after=row)
+    record_deployment(tx, context, "created", row, after=row, event_id=event_id)
     schedules = put_schedules(tx, context, row, body.schedules, stale=False, new=True)
     tx.wake("deployments")
     return deployment_view(tx, row, schedules)
@@ -261,7 +261,7 @@ def _delete(tx: Tx, context: Context, row: Row, *, caused_by: UUID | None) -> No
         for run in runs:
             delete_flow_run_row(tx, context, run, caused_by=event_id)
     tx.run("deployment.delete", id=id)
-    drop_owned_limit(tx, context, id, row["concurrency_limit_id"])
+    drop_owned_limit(tx, context, id, row["concurrency_limit_id"], caused_by=event_id)
     record_deployment(
         tx, context, "deleted", row, before=row, event_id=event_id, caused_by=caused_by
     )
@@ -284,8 +284,9 @@ def _change(
 
     Returns the row as it is then, and whether runs that are planned no longer fit it.
     """
+    event_id = uuid7()
     values, joined = _wanted(tx, context, body, row)
-    values |= limit_changes(tx, context, row["id"], row, body)
+    values |= limit_changes(tx, context, row["id"], row, body, event_id=event_id)
     changed = {name: value for name, value in values.items() if not equal_values(row[name], value)}
     if not changed:
         return row, False
@@ -304,8 +305,9 @@ def _change(
         **{name: after[name] for name in _DEFAULTS},
     )
     if "concurrency_limit_id" in changed:
-        drop_owned_limit(tx, context, row["id"], row["concurrency_limit_id"])
-    record_deployment(tx, context, "updated", after, before=row, after=after)
+        limit_id = row["concurrency_limit_id"]
+        drop_owned_limit(tx, context, row["id"], limit_id, caused_by=event_id)
+    record_deployment(tx, context, "updated", after, before=row, after=after, event_id=event_id)
     if "paused" in changed and after["paused"]:
         tx.run("deployment.delete_future_runs", id=row["id"], after=_BEGINNING)
     return after, bool(changed.keys() & (_COPIED | {"paused"}))

@@ -43,8 +43,6 @@ from penstock.server.ops.paging import page_limit
 from penstock.server.store.transaction import Row, Tx
 
 _DEFINITION = ("name", "slot_limit", "active", "slot_decay_per_second")
-_OWNED = "deployment:"
-"""What the name of a limit begins with that a deployment owns; its owner speaks for it."""
 
 
 class Denied(Struct, frozen=True):
@@ -79,7 +77,9 @@ def create_concurrency_limit_v2(
     )
 
 
-def insert_limit(tx: Tx, context: Context, name: str, limit: int, **fields: Any) -> Row:
+def insert_limit(
+    tx: Tx, context: Context, name: str, limit: int, *, caused_by: UUID | None = None, **fields: Any
+) -> Row:
     """Insert a limit and return its row; unnamed fields have the values of an unused limit."""
     row = {
         "id": str(uuid7()),
@@ -99,14 +99,14 @@ def insert_limit(tx: Tx, context: Context, name: str, limit: int, **fields: Any)
         "created": tx.now,
         "updated": tx.now,
     }
-    _record(tx, context, "created", after=row)
+    _record(tx, context, "created", after=row, caused_by=caused_by)
     return row
 
 
 def read_concurrency_limit_v2(
     tx: Tx, context: Context, id_or_name: str
 ) -> GlobalConcurrencyLimitResponse:
-    return global_limit(_found(tx, id_or_name), tx)
+    return global_limit(found_limit(tx, id_or_name), tx)
 
 
 def read_all_concurrency_limits_v2(
@@ -125,7 +125,7 @@ def update_concurrency_limit_v2(
 
     Taken slots set by hand below what leases hold take the oldest leases off the limit.
     """
-    found = _found(tx, id_or_name)
+    found = found_limit(tx, id_or_name)
     row = tx.one("concurrency.lock", id=found["id"])
     if row is None:
         raise _missing(id_or_name)
@@ -178,17 +178,20 @@ def _detach(tx: Tx, id: str, slots: int) -> None:
         held -= lease["slots"]
 
 
-def delete_concurrency_limit_v2(tx: Tx, context: Context, id_or_name: str) -> None:
-    """Delete the limit. What refers to it stays and is limited no more; leases stay renewable."""
-    delete_limit(tx, context, _found(tx, id_or_name))
-
-
-def delete_limit(tx: Tx, context: Context, row: Row) -> None:
+def delete_limit(
+    tx: Tx,
+    context: Context,
+    row: Row,
+    *,
+    event_id: UUID | None = None,
+    caused_by: UUID | None = None,
+) -> None:
+    """Delete the limit in `row`, which no deployment has any more; leases stay renewable."""
     tx.run("concurrency.delete", id=row["id"])
-    _record(tx, context, "deleted", before=row)
+    _record(tx, context, "deleted", before=row, event_id=event_id, caused_by=caused_by)
 
 
-def _found(tx: Tx, id_or_name: str) -> Row:
+def found_limit(tx: Tx, id_or_name: str) -> Row:
     """The limit of that id, or else of that name."""
     id = _canonical(id_or_name)
     row = tx.one("concurrency.get", id=id) if id is not None else None
@@ -213,12 +216,17 @@ def _missing(id_or_name: str) -> ObjectMissing:
 
 
 def _record(
-    tx: Tx, context: Context, action: str, *, before: Row | None = None, after: Row | None = None
+    tx: Tx,
+    context: Context,
+    action: str,
+    *,
+    before: Row | None = None,
+    after: Row | None = None,
+    event_id: UUID | None = None,
+    caused_by: UUID | None = None,
 ) -> None:
     row = after or before
     assert row is not None, "a change has a limit before or after it"
-    if row["name"].startswith(_OWNED):
-        return
     record(
         tx,
         context,
@@ -235,6 +243,8 @@ def _record(
                 "active": row["active"],
                 "slot_decay_per_second": row["slot_decay_per_second"],
             },
+            event_id=event_id,
+            caused_by=str(caused_by) if caused_by else None,
         ),
     )
 

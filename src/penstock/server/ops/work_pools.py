@@ -77,8 +77,9 @@ def insert_pool(tx: Tx, context: Context, body: WorkPoolCreate) -> Row:
     queue = work_queues.new_row(tx, id=queue_id, work_pool_id=row["id"], name="default", priority=1)
     tx.run("work_queue.insert", now=tx.now, **work_queues.stored(queue))
     record_queue(tx, context, "created", pool, after=queue)
-    record_pool(tx, context, "created", after=row)
-    record_pool_status(tx, context, {**row, "status": None}, row)
+    fresh = {**row, "status": None}
+    record_pool(tx, context, "created", after=fresh)
+    record_pool_status(tx, context, fresh, row)
     slots = None if body.concurrency_limit is None else 0
     return {**row, "created": tx.now, "updated": tx.now, "active_slots": slots}
 

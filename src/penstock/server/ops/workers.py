@@ -64,11 +64,10 @@ def note_heartbeat(
             "work_pool_id": row["work_pool_id"],
             "name": body.name,
             "heartbeat_interval_seconds": interval,
+            "status": "ONLINE",
         }
-        before = None if row["id"] is None else {**known, "status": row["status"]}
-        record_worker(
-            tx, context, "online", pool_of(row), before=before, after={**known, "status": "ONLINE"}
-        )
+        before = None if row["id"] is None else {**row, "name": body.name}
+        record_worker(tx, context, "online", pool_of(row), before=before, after=known)
     if row["pool_status"] == "NOT_READY":
         _make_ready(tx, context, work_pool_name)
 
@@ -102,9 +101,8 @@ def delete_worker(tx: Tx, context: Context, work_pool_name: str, name: str) -> N
         raise ObjectMissing(
             f"work pool {work_pool_name!r} has no worker {name!r}; list its workers"
         )
-    whole = {**row, "name": name, "heartbeat_interval_seconds": None}
     tx.run("worker.delete", id=row["id"])
-    record_worker(tx, context, "deleted", pool_of(row), before=whole)
+    record_worker(tx, context, "deleted", pool_of(row), before={**row, "name": name})
 
 
 def delete_workers_of(

@@ -4,6 +4,9 @@
 -- name: concurrency.lock
 SELECT * FROM concurrency_limit WHERE id = :id FOR NO KEY UPDATE
 
+-- name: concurrency.lock_whole
+SELECT id FROM concurrency_limit WHERE id = :id FOR UPDATE
+
 -- name: concurrency.lock_named
 SELECT * FROM concurrency_limit
 WHERE active AND name IN (SELECT json_array_elements_text(:names::json))

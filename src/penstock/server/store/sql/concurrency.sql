@@ -18,6 +18,10 @@ SELECT * FROM concurrency_limit WHERE name = :name
 -- name: concurrency.lock
 SELECT * FROM concurrency_limit WHERE id = :id
 
+-- name: concurrency.lock_whole
+-- Nothing begins to refer to the limit before the end of the transaction.
+SELECT id FROM concurrency_limit WHERE id = :id;
+
 -- name: concurrency.lock_named
 -- In one order for everybody, so that two that want the same limits do not wait for each other.
 SELECT * FROM concurrency_limit

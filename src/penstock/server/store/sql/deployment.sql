@@ -71,6 +71,21 @@ SELECT * FROM concurrency_limit WHERE id IN (SELECT value FROM json_each(:ids));
 -- Other deployments with the same limit.
 SELECT id FROM deployment WHERE concurrency_limit_id = :limit_id AND id <> :id LIMIT 1;
 
+-- name: deployment.of_limit
+-- Deployments that have the limit, with the names that their events carry.
+SELECT d.*, f.name AS flow_name, q.name AS queue_name, p.id AS work_pool_id,
+    p.name AS work_pool_name, p.type AS work_pool_type
+FROM deployment AS d
+JOIN flow AS f ON f.id = d.flow_id
+LEFT JOIN work_queue AS q ON q.id = d.work_queue_id
+LEFT JOIN work_pool AS p ON p.id = q.work_pool_id
+WHERE d.concurrency_limit_id = :limit_id
+ORDER BY d.id;
+
+-- name: deployment.detach_limit
+UPDATE deployment SET concurrency_limit_id = NULL, updated = :now
+WHERE concurrency_limit_id = :limit_id;
+
 -- name: deployment.queue
 -- A pool and, when it has one of that name, its queue.
 SELECT p.id AS work_pool_id, p.name AS work_pool_name, p.type AS work_pool_type,

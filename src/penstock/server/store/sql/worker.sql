@@ -1,7 +1,7 @@
 -- name: worker.pool
 -- A pool and, when it has one of that name, its worker.
 SELECT p.id AS work_pool_id, p.name AS work_pool_name, p.type AS work_pool_type,
-    p.status AS pool_status, w.id, w.status
+    p.status AS pool_status, w.id, w.status, w.heartbeat_interval_seconds
 FROM work_pool AS p
 LEFT JOIN worker AS w ON w.work_pool_id = p.id AND w.name = :name
 WHERE p.name = :work_pool_name;
