@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penstock.annotations import allow_failure, unmapped
     from penstock.client import get_client
     from penstock.context import tags
+    from penstock.deployments.runner import adeploy, deploy
     from penstock.flow_runs import (
         apause_flow_run,
         aresume_flow_run,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         resume_flow_run,
         suspend_flow_run,
     )
-    from penstock.flows import Flow, flow
+    from penstock.flows import Flow, aserve, flow, serve
     from penstock.logging import get_run_logger
     from penstock.states import State
     from penstock.tasks import Task, task
@@ -33,14 +34,18 @@ _HOMES = {
     "Task": "tasks",
     "Transaction": "transactions",
     "allow_failure": "annotations",
+    "adeploy": "deployments.runner",
     "apause_flow_run": "flow_runs",
     "aresume_flow_run": "flow_runs",
+    "aserve": "flows",
     "asuspend_flow_run": "flow_runs",
+    "deploy": "deployments.runner",
     "flow": "flows",
     "get_client": "client",
     "get_run_logger": "logging",
     "pause_flow_run": "flow_runs",
     "resume_flow_run": "flow_runs",
+    "serve": "flows",
     "suspend_flow_run": "flow_runs",
     "tags": "context",
     "task": "tasks",
@@ -53,15 +58,19 @@ __all__ = [
     "Task",
     "Transaction",
     "__version__",
+    "adeploy",
     "allow_failure",
     "apause_flow_run",
     "aresume_flow_run",
+    "aserve",
     "asuspend_flow_run",
+    "deploy",
     "flow",
     "get_client",
     "get_run_logger",
     "pause_flow_run",
     "resume_flow_run",
+    "serve",
     "suspend_flow_run",
     "tags",
     "task",

@@ -192,6 +192,8 @@ pause_flow_run, apause_flow_run = dual(_pause_flow_run)
 suspend_flow_run, asuspend_flow_run = dual(_suspend_flow_run)
 resume_flow_run, aresume_flow_run = dual(_resume_flow_run)
 wait_for_flow_run, await_for_flow_run = dual(_wait_for_flow_run)
+wait_steps = _wait_for_flow_run
+"""The body of `wait_for_flow_run`, for other bodies with two colours."""
 
 
 class _Expected:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from penstock.annotations import NotSet
 from penstock.base.lazy import LazyModule
+from penstock.deployable import Deployable
 from penstock.engine.declaration import (
     Declared,
     code_hash,
@@ -51,7 +52,7 @@ BANNED_CHARACTERS = ["/", "%", "&", ">", "<"]
 WITHOUT_BANNED_CHARACTERS = "^[^/%&><]+$"
 
 
-class Flow(Declared, Generic[P, R]):
+class Flow(Declared, Deployable, Generic[P, R]):
     """A function that runs as a flow.
 
     A declaration never changes; `with_options` makes another one. Declaring has no effect beside
@@ -388,3 +389,20 @@ def run_flow(
     return run.call_flow(
         flow, bound, wait_for=wait_for, return_state=return_state, flow_run=flow_run
     )
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+def serve(*args: Any, **kwargs: Any) -> None:
+    """Serve deployments (`flow.to_deployment(...)`) from here until Ctrl+C or SIGTERM.
+
+    Options: `pause_on_shutdown`, `print_starting_message`, `limit`. Raises `RuntimeError` where an
+    event loop runs: await `aserve` there.
+    """
+    import_module("penstock.runner.serving").serve(*args, **kwargs)
+
+
+async def aserve(*args: Any, **kwargs: Any) -> None:
+    """As `serve`, for an event loop that runs already."""
+    await import_module("penstock.runner.serving").aserve(*args, **kwargs)

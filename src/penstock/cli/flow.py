@@ -1,7 +1,8 @@
-"""`penstock flow`: look at flows."""
+"""`penstock flow`: look at flows, serve one."""
 
 import click
 
+from penstock.cli.flow_serving import serve
 from penstock.cli.output import ago, output_option, print_json, print_table
 from penstock.cli.runs import api
 from penstock.schemas.flows import FlowsFilterPage, FlowSort
@@ -9,7 +10,10 @@ from penstock.schemas.flows import FlowsFilterPage, FlowSort
 
 @click.group()
 def flow() -> None:
-    """Look at flows."""
+    """Look at flows, and serve one."""
+
+
+flow.add_command(serve)
 
 
 @flow.command()

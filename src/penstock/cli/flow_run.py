@@ -241,3 +241,34 @@ def _run_by_id_or_name(client: Api, key: str) -> FlowRun:
             ) from None
         return runs[0]
     return found(client, "read_flow_run", "flow run", id)
+
+
+@flow_run.command()
+@argument("id", required=False, type=click.UUID)
+def execute(id: UUID | None) -> None:
+    """Run a flow run here, in a process of its own that is watched.
+
+    The run is named by ID or by PENSTOCK__FLOW_RUN_ID. Its code comes from its deployment, or from
+    PENSTOCK__FLOW_ENTRYPOINT.
+    """
+    import asyncio
+
+    from penstock.runner.runner import execute as execute_run
+
+    given = id or _named_by_environment()
+    if given is None:
+        raise click.UsageError("Give the id of the flow run, or set PENSTOCK__FLOW_RUN_ID.")
+    raise click.exceptions.Exit(asyncio.run(execute_run(given)))
+
+
+def _named_by_environment() -> UUID | None:
+    import os
+
+    for prefix in ("PENSTOCK", "PREFECT"):
+        text = os.environ.get(f"{prefix}__FLOW_RUN_ID")
+        if text:
+            try:
+                return UUID(text)
+            except ValueError:
+                raise Failure(f"{prefix}__FLOW_RUN_ID is {text!r}, which is no id") from None
+    return None

@@ -32,7 +32,7 @@ ENTRIES = {
         "Find events, follow them live, send one.",
         aliases=("event",),
     ),
-    "flow": Entry("penstock.cli.flow:flow", "Look at flows."),
+    "flow": Entry("penstock.cli.flow:flow", "Look at flows, and serve one."),
     "flow-run": Entry("penstock.cli.flow_run:flow_run", "Look at flow runs and control them."),
     "global-concurrency-limit": Entry(
         "penstock.cli.global_concurrency_limit:global_concurrency_limit",

@@ -5,11 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.deployments.base import initialize_project
+    from penstock.deployments.flow_runs import arun_deployment, run_deployment
+    from penstock.deployments.runner import deploy
 
 # Loaded on first use: a worker that runs steps needs nothing of the rest.
-_HOMES: dict[str, str] = {"initialize_project": "base"}
+_HOMES: dict[str, str] = {
+    "arun_deployment": "flow_runs",
+    "deploy": "runner",
+    "initialize_project": "base",
+    "run_deployment": "flow_runs",
+}
 
-__all__ = ["initialize_project"]
+__all__ = ["arun_deployment", "deploy", "initialize_project", "run_deployment"]
 
 
 def __getattr__(name: str) -> Any:

@@ -165,6 +165,8 @@ class FlowExecution:
     @property
     def reschedules(self) -> bool:
         """Whether SIGTERM means that the run goes on in another process."""
+        if signals.intent() == "reschedule":
+            return True
         for prefix in ("PENSTOCK", "PREFECT"):
             value = os.environ.get(f"{prefix}_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR")
             if value is not None:

@@ -5,13 +5,17 @@ be run or its process crashed.
 """
 
 import asyncio
+import base64
 import os
 import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import cloudpickle
+
 from penstock.base import json
+from penstock.base.dual import run_coroutine
 from penstock.client import get_client
 from penstock.engine import signals, telemetry
 from penstock.flows import Flow, load_flow_from_entrypoint, run_flow
@@ -49,6 +53,10 @@ def run_forked(start: Any, flow: Flow[..., Any] | None) -> int:
             sys.path.insert(1, entry)
     run = json.decode(start.run, FlowRun) if start.run else None
     deployment = json.decode(start.deployment, Deployment) if start.deployment else None
+    if flow is None and start.flow:
+        flow = cloudpickle.loads(base64.b64decode(start.flow))
+    if of := environment_variable("RUN_HOOKS"):
+        return run_final_hooks(of, deployment=deployment, entrypoint=start.entrypoint, flow=flow)
     return run_flow_run(
         start.run_id, flow_run=run, deployment=deployment, entrypoint=start.entrypoint, flow=flow
     )
@@ -97,6 +105,51 @@ def run_flow_run(
         telemetry.flush(FLUSH_SECONDS)
         flush_logs(FLUSH_SECONDS)
     return 0
+
+
+def run_final_hooks(
+    id: str,
+    *,
+    deployment: Deployment | None = None,
+    entrypoint: str | None = None,
+    flow: Flow[..., Any] | None = None,
+) -> int:
+    """Run the hooks of a run whose own process did not live to run them."""
+    logger: Any = get_logger("engine")
+    try:
+        run = get_client(sync_client=True).read_flow_run(UUID(id))
+        logger = flow_run_logger(run, flow)
+        if flow is None:
+            flow = _load(run, deployment, entrypoint, logger)
+        for hook in _final_hooks(flow, run):
+            _call_hook(hook, flow, run, logger)
+    except Exception as error:  # Supervision: code of the user, or none to be found.
+        logger.error("Hooks of flow run %s were not run: %s", id, error)
+        return 1
+    finally:
+        telemetry.flush(FLUSH_SECONDS)
+        flush_logs(FLUSH_SECONDS)
+    return 0
+
+
+def _final_hooks(flow: Flow[..., Any], run: FlowRun) -> list[Any]:
+    match run.state_type:
+        case StateType.CANCELLED | StateType.CANCELLING:
+            return flow.on_cancellation_hooks
+        case StateType.CRASHED:
+            return flow.on_crashed_hooks
+    return []
+
+
+def _call_hook(hook: Any, flow: Flow[..., Any], run: FlowRun, logger: Any) -> None:
+    name = getattr(hook, "__name__", repr(hook))
+    logger.info("Running hook %r in response to entering state %r", name, run.state_name)
+    try:
+        value = hook(flow, run, run.state)
+        if hasattr(value, "__await__"):
+            run_coroutine(value)
+    except Exception:  # A hook of the user.
+        logger.error("An error was encountered while running hook %r", name, exc_info=True)
 
 
 def _load(

@@ -5,7 +5,6 @@ run and by its own runs that end, and polls now and then for what none of these 
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -13,10 +12,11 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from penstock.logging import get_logger
 from penstock.runner.sources import Source, Taken, Target, open_source
 from penstock.schemas.errors import PenstockException
 
-logger = logging.getLogger("penstock.runner")
+logger = get_logger("runner")
 
 LEASE_SECONDS = 30.0
 JITTER = 0.3

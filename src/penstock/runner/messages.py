@@ -10,7 +10,8 @@ class StartRun(Struct, frozen=True, kw_only=True, tag_field="type", tag="start")
     """Start a run: a fork of the launcher, or `command` when there is one.
 
     `run` and `deployment` are the objects of the API when the owner has them already; then the
-    child asks for neither. `flow_key` names a flow that lives in the launcher.
+    child asks for neither. `flow_key` names a flow that lives in the launcher, `flow` is one that
+    was pickled, in base 64.
     """
 
     run_id: str
@@ -22,6 +23,7 @@ class StartRun(Struct, frozen=True, kw_only=True, tag_field="type", tag="start")
     deployment: str | None = None
     entrypoint: str | None = None
     flow_key: str | None = None
+    flow: str | None = None
 
 
 class StopRun(Struct, frozen=True, kw_only=True, tag_field="type", tag="stop"):

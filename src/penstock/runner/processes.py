@@ -1,7 +1,6 @@
 """One taken run in one process: start it, stop it when it is cancelled, say how it ended."""
 
 import asyncio
-import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from penstock.events import emit_event
+from penstock.logging import get_logger
 from penstock.runner.environment import run_variables
 from penstock.runner.exits import Exit, explain
 from penstock.runner.launching import LaunchError, Launching, RunProcess
@@ -25,7 +25,7 @@ from penstock.schemas.filters import FlowRunFilter, FlowRunFilterState, IdFilter
 from penstock.schemas.flow_runs import FlowRunsFilterPage
 from penstock.schemas.states import StateType
 
-logger = logging.getLogger("penstock.runner")
+logger = get_logger("runner")
 
 GRACE_SECONDS = 30.0
 CANCEL = "cancel"
@@ -216,10 +216,16 @@ class RunProcesses:
         if process is not None:
             process.kill()
 
+    def stop(self, id: UUID, intent: str) -> None:
+        """Ask the process of one run to end, saying why."""
+        process = self._processes.get(id)
+        if process is not None:
+            process.stop(intent, self._grace)
+
     def stop_all(self, intent: str = "") -> None:
         """Ask every process to end."""
         for id, process in list(self._processes.items()):
-            if intent:
+            if intent == CANCEL:
                 self._cancelled.add(id)
             process.stop(intent, self._grace)
 

@@ -4,7 +4,6 @@ Both answer the same: the runs that are taken now, and when to ask again at the 
 is taken is Pending, and nobody else starts it.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from penstock.base.clock import utc_now
+from penstock.logging import get_logger
 from penstock.schemas.claims import (
     ClaimBody,
     ClaimKey,
@@ -33,7 +33,7 @@ from penstock.schemas.states import (
 )
 from penstock.schemas.work import PollBody
 
-logger = logging.getLogger("penstock.runner")
+logger = get_logger("runner")
 
 EXTENSION = "claims"
 
@@ -99,6 +99,7 @@ class ClaimSource:
     def __init__(self, client: Any, lease_seconds: float) -> None:
         self._client = client
         self._lease = lease_seconds
+        self._ended: set[UUID] = set()
 
     async def take(self, target: Target, limit: int) -> Round:
         body = ClaimBody(
@@ -122,16 +123,27 @@ class ClaimSource:
             )
             for run in claims.runs
         ]
+        self._ended.difference_update(run.id for run in taken)
         return Round(taken=taken, next_due=claims.next_due_seconds)
 
     async def renew(self, runs: Sequence[Taken]) -> list[UUID]:
-        keys = [ClaimKey(flow_run_id=run.id, number=run.number or 0) for run in runs]
+        self._ended.intersection_update(run.id for run in runs)
+        keys = [
+            ClaimKey(flow_run_id=run.id, number=run.number or 0)
+            for run in runs
+            if run.id not in self._ended
+        ]
+        if not keys:
+            return []
         body = RenewClaimsBody(claims=keys, lease_seconds=self._lease)
         return (await self._client.call("renew_claims", body=body)).lost
 
     async def end(self, run: Taken, message: str | None) -> EndedClaim:
         body = EndClaimBody(flow_run_id=run.id, number=run.number or 0, message=message)
-        return await self._client.call("end_claim", body=body)
+        answer = await self._client.call("end_claim", body=body)
+        # What is left to do for it, such as its hooks, needs no claim.
+        self._ended.add(run.id)
+        return answer
 
 
 class PollSource:

@@ -6,23 +6,24 @@ it looks at what it may have missed. Without it everything still happens, a poll
 
 import asyncio
 import contextvars
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from penstock.client.subscriptions import subscribe_events
+from penstock.logging import get_logger
 from penstock.schemas.events import (
     RESOURCE_ID,
     EventFilter,
     EventNameFilter,
-    EventRelatedFilter,
     ReceivedEvent,
 )
 
-logger = logging.getLogger("penstock.runner")
+logger = get_logger("runner")
 
 _PREFIX = "prefect.flow-run."
 _READY = frozenset({"SCHEDULED"})
@@ -32,7 +33,7 @@ SHORTEST_PAUSE = 0.2
 
 
 class Watcher:
-    """Calls back, in the loop that started it, about flow runs related to one of `resources`.
+    """Calls back, in the loop that started it, about flow runs whose events match `filter`.
 
     `on_work()` for a run that became ready, or a slot that became free; `on_cancelling(id, when)`
     for a run that is to be stopped; `on_connected()` each time the socket is there (again).
@@ -40,13 +41,13 @@ class Watcher:
 
     def __init__(
         self,
-        resources: Callable[[], list[str]],
+        filter: Callable[[], EventFilter],
         *,
         on_work: Callable[[], None],
         on_cancelling: Callable[[UUID, datetime], None],
         on_connected: Callable[[], None],
     ) -> None:
-        self._resources = resources
+        self._filter = filter
         self._on_work = on_work
         self._on_cancelling = on_cancelling
         self._on_connected = on_connected
@@ -85,10 +86,7 @@ class Watcher:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _follow(self) -> None:
-        filter = EventFilter(
-            event=EventNameFilter(prefix=[_PREFIX]),
-            related=EventRelatedFilter(id=self._resources()),
-        )
+        filter = replace(self._filter(), event=EventNameFilter(prefix=[_PREFIX]))
         # One attempt: this loop tries again itself, and must know when it is connected.
         subscription = subscribe_events(filter, reconnection_attempts=0)
         self._subscription = subscription

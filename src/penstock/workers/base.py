@@ -47,6 +47,7 @@ from penstock.schemas.errors import (
     ObjectNotFound,
     PenstockException,
 )
+from penstock.schemas.events import EventFilter, EventRelatedFilter
 from penstock.schemas.flow_runs import FlowRun, FlowRunUpdate
 from penstock.schemas.work import WorkPool, WorkPoolCreate, WorkPoolUpdate
 from penstock.settings import get_current_settings
@@ -605,9 +606,10 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
 
     # --- events ----------------------------------------------------------------------------------
 
-    def _watched(self) -> list[str]:
+    def _watched(self) -> EventFilter:
         pool = self._work_pool
-        return [f"prefect.work-pool.{pool.id if pool is not None else UUID(int=0)}"]
+        id = pool.id if pool is not None else UUID(int=0)
+        return EventFilter(related=EventRelatedFilter(id=[f"prefect.work-pool.{id}"]))
 
     def _on_connected(self) -> None:
         """What happened while nobody listened is looked up."""

@@ -1,0 +1,1 @@
+"""Types that arguments of public functions have."""
