@@ -70,6 +70,12 @@ class Watcher:
         if subscription is not None:
             subscription.close()
 
+    def again(self) -> None:
+        """Connect anew, with what the filter is now."""
+        subscription = self._subscription
+        if subscription is not None:
+            subscription.close()
+
     def _watch(self) -> None:
         pause, told = SHORTEST_PAUSE, False
         while not self._stopped.is_set():

@@ -60,7 +60,7 @@ from penstock.workers.teardown import InfrastructureTeardown
 BANNED_IN_NAMES = "/%"
 CHECK_SECONDS = 10.0
 """How often cancellations are looked for while no event can tell of them."""
-SETUP_ATTEMPT_SECONDS = 5.0
+SETUP_ATTEMPT_SECONDS = 0.5
 MISSED_POLLS = 30
 
 
@@ -539,7 +539,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             update = WorkPoolUpdate(base_job_template=template)
             await self.client.update_work_pool(pool.name, update)
             pool = await self.client.read_work_pool(pool.name)
-        self._work_pool = pool
+        self._take_pool(pool)
 
     async def _make_pool(self) -> WorkPool:
         template = self._base_job_template or self.get_default_base_job_template()
@@ -588,21 +588,33 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
 
     def _on_snapshot(self, pool: dict[str, Any]) -> None:
         with suppress(MsgspecError):
-            self._work_pool = convert(pool, WorkPool, strict=False)
+            self._take_pool(convert(pool, WorkPool, strict=False))
 
     def _on_work_ready(self, work: WorkReady) -> None:
         self.dispatcher.wake()
 
     async def _keep_synced(self) -> None:
         """Read the pool now and then: the channel may be down, or the server may have none."""
+        pause = SETUP_ATTEMPT_SECONDS
         while True:
-            await asyncio.sleep(self._heartbeat)
-            if self._channel is not None and self._channel.healthy and self._work_pool is not None:
+            known = self._work_pool is not None
+            pause = self._heartbeat if known else min(pause * 2, self._heartbeat)
+            await asyncio.sleep(pause)
+            if self._channel is not None and self._channel.healthy and known:
                 continue
             try:
                 await self._read_pool()
             except (PenstockException, OSError) as error:
                 self._logger.debug("Work pool %r was not read: %s", self._work_pool_name, error)
+
+    def _take_pool(self, pool: WorkPool) -> None:
+        """The pool as it is now; a new one (there was none, or it was made anew) has new work."""
+        is_new = self._work_pool is None or self._work_pool.id != pool.id
+        self._work_pool = pool
+        if is_new:
+            self.dispatcher.wake()
+            if self._watcher is not None:
+                self._watcher.again()
 
     # --- events ----------------------------------------------------------------------------------
 
