@@ -4,6 +4,7 @@ from uuid import UUID
 
 import click
 
+from penstock.cli.cleanup import print_history
 from penstock.cli.lazy import argument
 from penstock.cli.output import (
     Failure,
@@ -24,6 +25,7 @@ from penstock.cli.runs import (
     state_types,
 )
 from penstock.cli.watching import watch_flow_run
+from penstock.schemas.cleanup import FlowRunCleanupBody
 from penstock.schemas.filters import (
     AnyIdFilter,
     FlowFilter,
@@ -272,3 +274,29 @@ def _named_by_environment() -> UUID | None:
             except ValueError:
                 raise Failure(f"{prefix}__FLOW_RUN_ID is {text!r}, which is no id") from None
     return None
+@flow_run.command("cleanup")
+@argument("id", type=click.UUID)
+@click.option("--infrastructure", help="Tear this down instead of what the run reported.")
+@output_option
+def cleanup_(id: UUID, infrastructure: str | None, output: str | None) -> None:
+    """Ask a worker to tear down what an ended run left behind."""
+    body = FlowRunCleanupBody(infrastructure_pid=infrastructure)
+    with api() as client:
+        message = client.call("request_flow_run_cleanup", id, body=body)
+    if output:
+        print_json(message)
+    else:
+        click.echo(f"The cleanup message {message.id} is {message.state.value}.")
+
+
+@flow_run.command("cleanup-history")
+@argument("id", type=click.UUID)
+@output_option
+def cleanup_history(id: UUID, output: str | None) -> None:
+    """Show what became of the infrastructure of a run: decisions, deliveries, answers."""
+    with api() as client:
+        history = found(client, "read_flow_run_cleanup", "flow run", id)
+    if output:
+        print_json(history)
+    else:
+        print_history(history)

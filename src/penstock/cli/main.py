@@ -15,6 +15,10 @@ ENTRIES = {
         "penstock.cli.audit:audit", "Ask the audit trail who changed what, and verify it."
     ),
     "block": Entry("penstock.cli.block:block", "Look after blocks: typed configuration."),
+    "cleanup": Entry(
+        "penstock.cli.cleanup:cleanup",
+        "Look at owed teardowns; find, explain and requeue dead letters.",
+    ),
     "concurrency-limit": Entry(
         "penstock.cli.concurrency_limit:concurrency_limit",
         "Limit how many task runs of a tag run at once.",

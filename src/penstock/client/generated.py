@@ -58,6 +58,21 @@ from penstock.schemas.claims import (
     RenewClaimsBody,
     RenewedClaims,
 )
+from penstock.schemas.cleanup import (
+    CleanupBulkBody,
+    CleanupBulkCancelBody,
+    CleanupBulkResult,
+    CleanupCancelBody,
+    CleanupCountBody,
+    CleanupHistory,
+    CleanupMessage,
+    CleanupMessageDetail,
+    CleanupMessages,
+    CleanupPage,
+    CleanupPoolStatus,
+    CleanupRequeueBody,
+    FlowRunCleanupBody,
+)
 from penstock.schemas.deployments import (
     ConcurrencyOptions,
     Deployment,
@@ -1298,6 +1313,56 @@ class SyncMethods:
     def end_claim(self, body: EndClaimBody) -> EndedClaim:
         """POST /claims/end"""
         return self.call("end_claim", body=body)
+
+    def read_cleanup_messages(self, body: CleanupPage | None = None) -> CleanupMessages:
+        """POST /cleanup_messages/filter"""
+        return self.call("read_cleanup_messages", body=body)
+
+    def count_cleanup_messages(self, body: CleanupCountBody | None = None) -> dict[str, int]:
+        """POST /cleanup_messages/count"""
+        return self.call("count_cleanup_messages", body=body)
+
+    def requeue_cleanup_messages(self, body: CleanupBulkBody) -> CleanupBulkResult:
+        """POST /cleanup_messages/requeue"""
+        return self.call("requeue_cleanup_messages", body=body)
+
+    def cancel_cleanup_messages(self, body: CleanupBulkCancelBody) -> CleanupBulkResult:
+        """POST /cleanup_messages/cancel"""
+        return self.call("cancel_cleanup_messages", body=body)
+
+    def read_cleanup_message(self, id: UUID | str) -> CleanupMessageDetail:
+        """GET /cleanup_messages/{id}"""
+        return self.call("read_cleanup_message", id)
+
+    def delete_cleanup_message(self, id: UUID | str) -> None:
+        """DELETE /cleanup_messages/{id}"""
+        self.call("delete_cleanup_message", id)
+
+    def requeue_cleanup_message(
+        self, id: UUID | str, body: CleanupRequeueBody | None = None
+    ) -> CleanupMessage:
+        """POST /cleanup_messages/{id}/requeue"""
+        return self.call("requeue_cleanup_message", id, body=body)
+
+    def cancel_cleanup_message(
+        self, id: UUID | str, body: CleanupCancelBody | None = None
+    ) -> CleanupMessage:
+        """POST /cleanup_messages/{id}/cancel"""
+        return self.call("cancel_cleanup_message", id, body=body)
+
+    def request_flow_run_cleanup(
+        self, id: UUID | str, body: FlowRunCleanupBody | None = None
+    ) -> CleanupMessage:
+        """POST /flow_runs/{id}/cleanup"""
+        return self.call("request_flow_run_cleanup", id, body=body)
+
+    def read_flow_run_cleanup(self, id: UUID | str) -> CleanupHistory:
+        """GET /flow_runs/{id}/cleanup"""
+        return self.call("read_flow_run_cleanup", id)
+
+    def read_work_pool_cleanup_status(self, name: str) -> CleanupPoolStatus:
+        """GET /work_pools/{name}/cleanup_status"""
+        return self.call("read_work_pool_cleanup_status", name)
 
     def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""
@@ -2695,6 +2760,56 @@ class AsyncMethods:
     async def end_claim(self, body: EndClaimBody) -> EndedClaim:
         """POST /claims/end"""
         return await self.call("end_claim", body=body)
+
+    async def read_cleanup_messages(self, body: CleanupPage | None = None) -> CleanupMessages:
+        """POST /cleanup_messages/filter"""
+        return await self.call("read_cleanup_messages", body=body)
+
+    async def count_cleanup_messages(self, body: CleanupCountBody | None = None) -> dict[str, int]:
+        """POST /cleanup_messages/count"""
+        return await self.call("count_cleanup_messages", body=body)
+
+    async def requeue_cleanup_messages(self, body: CleanupBulkBody) -> CleanupBulkResult:
+        """POST /cleanup_messages/requeue"""
+        return await self.call("requeue_cleanup_messages", body=body)
+
+    async def cancel_cleanup_messages(self, body: CleanupBulkCancelBody) -> CleanupBulkResult:
+        """POST /cleanup_messages/cancel"""
+        return await self.call("cancel_cleanup_messages", body=body)
+
+    async def read_cleanup_message(self, id: UUID | str) -> CleanupMessageDetail:
+        """GET /cleanup_messages/{id}"""
+        return await self.call("read_cleanup_message", id)
+
+    async def delete_cleanup_message(self, id: UUID | str) -> None:
+        """DELETE /cleanup_messages/{id}"""
+        await self.call("delete_cleanup_message", id)
+
+    async def requeue_cleanup_message(
+        self, id: UUID | str, body: CleanupRequeueBody | None = None
+    ) -> CleanupMessage:
+        """POST /cleanup_messages/{id}/requeue"""
+        return await self.call("requeue_cleanup_message", id, body=body)
+
+    async def cancel_cleanup_message(
+        self, id: UUID | str, body: CleanupCancelBody | None = None
+    ) -> CleanupMessage:
+        """POST /cleanup_messages/{id}/cancel"""
+        return await self.call("cancel_cleanup_message", id, body=body)
+
+    async def request_flow_run_cleanup(
+        self, id: UUID | str, body: FlowRunCleanupBody | None = None
+    ) -> CleanupMessage:
+        """POST /flow_runs/{id}/cleanup"""
+        return await self.call("request_flow_run_cleanup", id, body=body)
+
+    async def read_flow_run_cleanup(self, id: UUID | str) -> CleanupHistory:
+        """GET /flow_runs/{id}/cleanup"""
+        return await self.call("read_flow_run_cleanup", id)
+
+    async def read_work_pool_cleanup_status(self, name: str) -> CleanupPoolStatus:
+        """GET /work_pools/{name}/cleanup_status"""
+        return await self.call("read_work_pool_cleanup_status", name)
 
     async def read_available_block_capabilities(self) -> list[str]:
         """GET /block_capabilities/"""

@@ -242,7 +242,7 @@ class CleanupPoolStatus(Entity):
     """How long the oldest due message has been waiting."""
     overdue_leases: int = 0
     capable_workers: list[str] = field(default_factory=list)
-    """Names of online workers that take cleanup messages."""
+    """Names of online workers that take teardowns over their channel."""
     last_dead_at: datetime | None = None
     last_dead_reason: str | None = None
 

@@ -282,8 +282,8 @@ def audited(tx: Tx, context: Context, change: Change, *, created: bool = False) 
             event=EVENT + change.event,
             id=change.after.id,
             name=change.after.kind,
-            before=None if created else _snapshot(change.before),
-            after=_snapshot(change.after),
+            before=None if created else snapshot(change.before),
+            after=snapshot(change.after),
             labels={
                 name: value
                 for name, value in resource_of(change.after).items()
@@ -295,7 +295,7 @@ def audited(tx: Tx, context: Context, change: Change, *, created: bool = False) 
     )
 
 
-def _snapshot(message: Message) -> Mapping[str, Any]:
+def snapshot(message: Message) -> Mapping[str, Any]:
     shown = to_builtins(message_view(message))
     return {name: value for name, value in shown.items() if name != "updated_at"}
 
