@@ -227,7 +227,8 @@ def _deployed(
     except (NotDeployed, StepExecutionError) as error:
         return _failed(declared, str(error), project)
     except PenstockHTTPStatusError as error:
-        return _failed(declared, f"the server refused it: {error.detail or error}", project)
+        refused = f"the server refused it: {error.detail}" if error.detail else str(error)
+        return _failed(declared, refused, project)
     except (PenstockException, ValueError, ImportError) as error:
         return _failed(declared, str(error), project)
     _tell(done)

@@ -220,7 +220,6 @@ def _document_data(found: Placeholder, key: tuple[str, str], client: Any) -> Ste
             f"{found.full_match} names the block {slug}/{name}, which does not exist; save it "
             "under this name, or correct the placeholder",
             status_code=error.status_code,
-            detail=error.detail,
             request=error.request,
         ) from None
     return document.data

@@ -13,6 +13,7 @@ from penstock.base.dual import Steps, run_sync
 from penstock.deployments.parameters import parameter_schema
 from penstock.deployments.project.resolve import (
     fields_of,
+    left_over,
     schedules_of,
     schedules_to_send,
     unknown_parameters,
@@ -201,6 +202,8 @@ def _written(
     sent = schedules_to_send(schedules, stored.schedules)
     change = DeploymentUpdate(**fields, schedules=sent)
     client.call("update_deployment", stored.id, body=change)
+    for schedule in left_over(schedules, stored.schedules):
+        client.call("delete_deployment_schedule", stored.id, schedule.id)
     return stored.id, False
 
 

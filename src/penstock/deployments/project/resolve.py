@@ -188,6 +188,19 @@ def schedules_to_send(
     ]
 
 
+def left_over(
+    wanted: list[DeploymentScheduleCreate] | UnsetType, stored: Sequence[DeploymentSchedule]
+) -> list[DeploymentSchedule]:
+    """The stored schedules that an update leaves and the file no longer has.
+
+    An update whose schedules all have a slug changes those with these slugs and no others.
+    """
+    if isinstance(wanted, UnsetType) or not wanted or any(one.slug is None for one in wanted):
+        return []
+    kept = {one.slug for one in wanted} | {one.replaces for one in wanted if one.replaces}
+    return [one for one in stored if one.slug not in kept]
+
+
 def _alike(wanted: DeploymentScheduleCreate, stored: DeploymentSchedule) -> bool:
     for name in ("active", "parameters", "slug", "max_scheduled_runs"):
         if getattr(wanted, name) != getattr(stored, name):

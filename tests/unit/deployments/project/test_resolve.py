@@ -11,6 +11,7 @@ from msgspec import UNSET
 from penstock.deployments.project.resolve import (
     Options,
     fields_of,
+    left_over,
     merged,
     schedules_of,
     schedules_to_send,
@@ -127,6 +128,19 @@ def test_schedules_that_are_as_wanted_are_not_sent() -> None:
     assert schedules_to_send([], there) == []
     assert schedules_to_send([], []) is UNSET
     assert schedules_to_send(UNSET, there) is UNSET
+
+
+def test_schedules_that_an_update_by_slug_would_leave() -> None:
+    rule = CronSchedule(cron="0 1 * * *")
+    there = [
+        stored(schedule=rule, slug="a"),
+        stored(schedule=rule),
+        stored(schedule=rule, slug="b"),
+    ]
+    wanted = schedules_of({"schedules": [{"cron": "0 2 * * *", "slug": "a"}]})
+    assert left_over(wanted, there) == there[1:]
+    assert left_over(schedules_of({"schedules": [{"cron": "0 2 * * *"}]}), there) == []
+    assert left_over(UNSET, there) == []
 
 
 def test_what_the_file_leaves_out_is_sent_as_empty() -> None:
