@@ -26,6 +26,7 @@ from uuid import uuid4
 
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from penstock.base.clock import utc_now
 from penstock.server.api.ws.protocol import GatedProtocol
@@ -180,7 +181,11 @@ async def worker(port: int, name: str, limit: int) -> tuple[ClientConnection, fl
     """A connected worker, and how long it took from its first word to ready."""
     url = f"ws://127.0.0.1:{port}/api/work_pools/bench/workers/connect"
     connection = await connect(
-        url, subprotocols=["prefect"], compression=None, ping_interval=None, open_timeout=60
+        url,
+        subprotocols=[Subprotocol("prefect")],
+        compression=None,
+        ping_interval=None,
+        open_timeout=60,
     )
     began = time.monotonic()
     await connection.send('{"type":"auth","token":null}')

@@ -25,7 +25,7 @@ from tests.databases import database_url
 from tests.server_process import ServerProcess
 
 from penstock.base.clock import utc_now
-from penstock.server.bus import open_bus
+from penstock.server.bus import Bus, open_bus
 from penstock.server.config import CleanupConfig
 from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_owed import id_of
@@ -167,7 +167,7 @@ class World:
     def _with_queue(self, use: Callable[[Any], Any]) -> Any:
         async def whole() -> Any:
             store, bus = open_store(self._url), open_bus("postgresql", conninfo(self._url))
-            store.on_wake = lambda topics: [bus.wake(topic) for topic in topics] and None
+            store.on_wake = lambda topics: _wake(bus, topics)
             queue = open_queue(CleanupConfig(), store, bus)
             await asyncio.to_thread(store.start)
             await bus.start()
@@ -181,6 +181,11 @@ class World:
                 await asyncio.to_thread(store.stop)
 
         return asyncio.run(whole())
+
+
+def _wake(bus: Bus, topics: frozenset[str]) -> None:
+    for topic in topics:
+        bus.wake(topic)
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
 from penstock.server import serve as serving
 from penstock.server.api import adapter
 from penstock.server.api.ws.socket import Socket
+from penstock.server.channel.dispatcher import Dispatcher
+from penstock.server.channel.operations import Operations
 from penstock.server.config import ServerConfig
 from penstock.server.store import sqlite
 
@@ -102,13 +106,26 @@ CRASH_POINTS: dict[str, Callable[[Countdown], None]] = {
     "after a frame": _around_async(Socket, "send", after=True),
 }
 
+CHANNEL_CRASH_POINTS: dict[str, Callable[[Countdown], None]] = {
+    "before a claim": _around_async(Dispatcher, "_claim", after=False),
+    "after a claim, before its frame": _around_async(Dispatcher, "_hand_over", after=False),
+    "after a frame is queued": _around_async(Dispatcher, "_hand_over", after=True),
+    "before an operation of a worker": _around_async(Operations, "carry_out", after=False),
+    "after an operation, before its answer": _around(Operations, "_answer", after=False),
+    "after the answer to an operation": _around_async(Operations, "carry_out", after=True),
+}
+
 
 class ForkedServers:
-    """The parent's side: start a child, kill it, start the next one on the same file and port."""
+    """The parent's side: start a child, kill it, start the next one on the same file and port.
 
-    def __init__(self, home: Path, port: int) -> None:
+    `options` are members of the server's configuration, as JSON values.
+    """
+
+    def __init__(self, home: Path, port: int, **options: Any) -> None:
         self._home = home
         self._port = port
+        self._options = json.dumps(options)
         self._process: subprocess.Popen[str] | None = None
         self._heard = b""
         self.api = f"http://127.0.0.1:{port}/api"
@@ -123,6 +140,7 @@ class ForkedServers:
                     "tests.fault.forked_server",
                     str(self._home),
                     str(self._port),
+                    self._options,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -190,17 +208,21 @@ class ForkedServers:
         return (self._home / "server.log").read_text()[-3_000:]
 
 
-def _serve(home: Path, port: int, orders: int) -> None:
+def _serve(home: Path, port: int, orders: int, options: dict[str, Any]) -> None:
     def ready(url: str) -> None:
         asyncio.get_running_loop().add_reader(orders, arm)
         print("ready", flush=True)
 
     def arm() -> None:
         order = json.loads(os.read(orders, 4096))
-        CRASH_POINTS[order["point"]](Countdown(order["visits"]))
+        points = CRASH_POINTS | CHANNEL_CRASH_POINTS
+        points[order["point"]](Countdown(order["visits"]))
         print("armed", flush=True)
 
-    config = ServerConfig(database_url=f"sqlite:///{home / 'penstock.db'}", home=home)
+    config = msgspec.convert(
+        {"database_url": f"sqlite:///{home / 'penstock.db'}", **options}, ServerConfig
+    )
+    config = msgspec.structs.replace(config, home=home)
     serving.serve(config, "127.0.0.1", port, ready=ready)
 
 
@@ -215,7 +237,7 @@ def _ended(child: int, seconds: float) -> bool:
 
 
 def main() -> None:
-    home, port = Path(sys.argv[1]), int(sys.argv[2])
+    home, port, options = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
     child = 0
     read, write = os.pipe()
     for line in sys.stdin:
@@ -225,7 +247,7 @@ def main() -> None:
             if child == 0:
                 faulthandler.register(signal.SIGUSR1, all_threads=True)
                 try:
-                    _serve(home, port, read)
+                    _serve(home, port, read, options)
                 except BaseException:
                     traceback.print_exc()
                 finally:

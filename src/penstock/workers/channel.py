@@ -164,7 +164,8 @@ class WorkerChannel:
     async def settled(self, timeout: float) -> ChannelState:
         """The state once the first attempt to connect has ended, or `timeout` seconds passed."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._settled.wait()
         return self.state
 
     async def stop(self, grace: float = 30.0) -> None:
@@ -291,7 +292,8 @@ class WorkerChannel:
             else:
                 await self._beat_by_frame()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), interval)
+                async with asyncio.timeout(interval):
+                    await self._lost.wait()
 
     async def _beat_by_frame(self) -> None:
         with contextlib.suppress(Ended):

@@ -170,8 +170,8 @@ class CleanupExecutor:
             if teardown.handler is not None and not teardown.handler.done():
                 # Where this fails the server finds out by itself when the lease ends.
                 with contextlib.suppress(TimeoutError, ConnectionError):
-                    handed_back = self._said(teardown, Release("worker_shutting_down"))
-                    await asyncio.wait_for(handed_back, HANDING_BACK_SECONDS)
+                    async with asyncio.timeout(HANDING_BACK_SECONDS):
+                        await self._said(teardown, Release("worker_shutting_down"))
             if teardown.task is not None:
                 teardown.task.cancel()
         await asyncio.gather(*tasks, *self._refusals, return_exceptions=True)
@@ -244,7 +244,8 @@ class CleanupExecutor:
             await asyncio.sleep(max(pause, SHORTEST_RENEWAL))
             left = max(teardown.until - self._clock(), SHORTEST_RENEWAL)
             try:
-                frame = await asyncio.wait_for(self._operate(teardown, Operation.RENEW), left)
+                async with asyncio.timeout(left):
+                    frame = await self._operate(teardown, Operation.RENEW)
             except (TimeoutError, ConnectionError):
                 continue
             result = frame.payload
@@ -294,7 +295,8 @@ class CleanupExecutor:
         self._answers[id] = answer
         try:
             await send(f"cleanup.{operation}.v1", payload, id)
-            return await asyncio.wait_for(asyncio.shield(answer), RESULT_SECONDS)
+            async with asyncio.timeout(RESULT_SECONDS):
+                return await answer
         except asyncio.CancelledError:
             if answer.cancelled() and not _is_cancelled():
                 raise ConnectionError("the connection was lost before the answer came") from None

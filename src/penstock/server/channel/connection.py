@@ -257,13 +257,15 @@ class Connection:
             while self._outbox:
                 outgoing = self._outbox[0]
                 frame = outgoing.frame if outgoing.frame is not None else self._snapshot()
-                await asyncio.wait_for(self._line.send(frame), SEND_SECONDS)
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._line.send(frame)
                 if self._outbox and self._outbox[0] is outgoing:
                     # Otherwise the connection ended meanwhile, and nothing is queued any more.
                     self._outbox.popleft()
             if self._closing is not None:
                 self.state = State.CLOSED
-                await asyncio.wait_for(self._line.close(*self._closing), SEND_SECONDS)
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._line.close(*self._closing)
         except (ConnectionError, TimeoutError):
             self.state = State.CLOSED
             self._line.abort()

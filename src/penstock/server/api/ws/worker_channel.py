@@ -71,7 +71,8 @@ async def worker_channel(socket: Socket, edge: Edge, work_pool_name: str) -> Non
 
 async def _authenticate(socket: Socket, edge: Edge) -> None:
     try:
-        frame = await asyncio.wait_for(socket.receive(), STEP_SECONDS)
+        async with asyncio.timeout(STEP_SECONDS):
+            frame = await socket.receive()
         request = _decode_auth(frame)
     except (TimeoutError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         await _close(socket, CloseReason.AUTHENTICATION_FAILED)
@@ -140,7 +141,8 @@ class _Channel:
     async def run(self) -> None:
         """Set the channel up and serve it until one side ends it."""
         try:
-            frame = await asyncio.wait_for(self._frame(), STEP_SECONDS)
+            async with asyncio.timeout(STEP_SECONDS):
+                frame = await self._frame()
         except TimeoutError:
             await self._close(CloseReason.PROTOCOL_ERROR)
         if not isinstance(frame, HelloFrame):
