@@ -139,7 +139,7 @@ def test_what_an_operation_wrote_before_it_failed_is_undone_and_its_neighbours_s
     ]
     for caller in callers[1:]:
         caller.start()
-    while store._writers.queue.qsize() < 3:
+    while store._writers.waiting < 3:
         pass
     gate.set()
     for caller in callers:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from penstock.base import json
 from penstock.schemas.errors import BodyTooLarge, Refusal, ServiceUnavailable
 from penstock.schemas.operations import Operation
 from penstock.server.api.access import Caller
@@ -42,6 +43,7 @@ from penstock.server.api.provenance import claims, request_id, request_info, run
 from penstock.server.api.router import Router
 from penstock.server.config import ServerConfig
 from penstock.server.ops.context import ANONYMOUS, Actor, Context, Made
+from penstock.server.store.transaction import Tx
 
 logger = logging.getLogger("penstock.server.api")
 
@@ -82,18 +84,36 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 
 def mechanical(operation: Operation, op: Callable[..., Any]) -> Handler:
-    """A handler that runs `op` in one transaction of the store and returns what it returns."""
-    reading = operation.reads
+    """A handler that runs `op` in one transaction of the store and returns what it returns.
+
+    A list is encoded where it was read, so that long ones do not keep the other callers waiting.
+    """
     with_body = operation.body is not None
+    if operation.reads:
 
-    async def handle(call: Call) -> Any:
+        async def read(call: Call) -> Any:
+            if with_body:
+                return await call.edge.store.read(
+                    _encoded, op, call.context, *call.params, body=call.body, **call.query
+                )
+            return await call.edge.store.read(
+                _encoded, op, call.context, *call.params, **call.query
+            )
+
+        return read
+
+    async def write(call: Call) -> Any:
         store = call.edge.store
-        run = store.read if reading else store.write
         if with_body:
-            return await run(op, call.context, *call.params, body=call.body, **call.query)
-        return await run(op, call.context, *call.params, **call.query)
+            return await store.write(op, call.context, *call.params, body=call.body, **call.query)
+        return await store.write(op, call.context, *call.params, **call.query)
 
-    return handle
+    return write
+
+
+def _encoded(tx: Tx, op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    found = op(tx, *args, **kwargs)
+    return json.encode(found) if isinstance(found, list) else found
 
 
 class Route:

@@ -154,8 +154,8 @@ def _page(tx: Tx, body: FlowRunsFilterBody, *, sort: str, limit: int, offset: in
     sql, params = select(
         "flow_run", filters_of(body), sort=sort, limit=limit, offset=offset, dialect=tx.dialect
     )
-    now = tx.now
-    return [views.flow_run(row, now) for row in tx.fetch(sql, params)]
+    columns, rows = tx.fetch_values(sql, params)
+    return views.flow_runs(columns, rows, tx.now)
 
 
 def _count(tx: Tx, body: FlowRunsFilterBody) -> int:

@@ -5,8 +5,9 @@ without being decoded first. The objects made here are for answering; their fiel
 types that their classes declare, and nothing but the encoder should look at them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from penstock.base import json
@@ -16,6 +17,7 @@ from penstock.schemas.flows import Flow
 from penstock.schemas.logs import Log
 from penstock.schemas.states import TERMINAL_STATES, State
 from penstock.schemas.task_runs import TaskRun, TaskRunSummary
+from penstock.server.store.columns import compiled, conversions, unpacking
 
 Row = Mapping[str, Any]
 
@@ -24,20 +26,27 @@ _TERMINAL = frozenset(str(state) for state in TERMINAL_STATES)
 
 def estimated_run_time(row: Row, now: datetime) -> float:
     """Seconds this run has been running in all, including the stretch that has not ended."""
-    total = row["total_run_time"]
-    if row["state_type"] == "RUNNING":
-        total += max((now - row["state_timestamp"]).total_seconds(), 0.0)
+    return _run_time(row["total_run_time"], row["state_type"], row["state_timestamp"], now)
+
+
+def _run_time(total: float, type: str | None, since: datetime | None, now: datetime) -> float:
+    if type == "RUNNING" and since is not None:
+        return total + max((now - since).total_seconds(), 0.0)
     return total
 
 
 def estimated_start_time_delta(row: Row, now: datetime) -> float:
     """Seconds this run started, or is still waiting to start, after it was expected to; or zero."""
-    expected = row["expected_start_time"]
+    return _lateness(row["expected_start_time"], row["start_time"], row["state_type"], now)
+
+
+def _lateness(
+    expected: datetime | None, started: datetime | None, type: str | None, now: datetime
+) -> float:
     if expected is None:
         return 0.0
-    started = row["start_time"]
     if started is None:
-        if row["state_type"] in _TERMINAL:
+        if type in _TERMINAL:
             return 0.0
         started = now
     return (started - expected).total_seconds() if started > expected else 0.0
@@ -126,6 +135,59 @@ def flow_run(row: Row, now: datetime) -> FlowRun:
         estimated_start_time_delta=estimated_start_time_delta(row, now),
         state=current_state(row) if "state_message" in row else None,
     )
+
+
+def flow_runs(
+    columns: tuple[str, ...], rows: Iterable[Sequence[Any]], now: datetime
+) -> list[FlowRun]:
+    """Many flow runs from the values of result rows with these columns, as `flow_run` makes one.
+
+    Takes half the time, because no `Row` is made in between.
+    """
+    make = _flow_run_maker(columns)
+    return [make(values, now) for values in rows]
+
+
+@lru_cache(maxsize=16)
+def _flow_run_maker(columns: tuple[str, ...]) -> Callable[[Sequence[Any], datetime], FlowRun]:
+    given = conversions(columns)
+    members = {name: given[name] for name in FlowRun.__struct_fields__ if name in given}
+    # Used more than once, so converted before.
+    names = ("expected_start_time", "start_time", "state_timestamp")
+    instants = {name: given[name] for name in names}
+    members |= {name: name for name in names if name in members}
+    # A queue that is gone leaves its id behind in its runs, which may be very many.
+    members["work_queue_id"] = (
+        f"{given['work_queue_id']} if {given['work_pool_id']} is not None else None"
+    )
+    kind = given["state_type"]
+    members["estimated_run_time"] = (
+        f"_run_time({given['total_run_time']}, {kind}, state_timestamp, now)"
+    )
+    members["estimated_start_time_delta"] = (
+        f"_lateness(expected_start_time, start_time, {kind}, now)"
+    )
+    state = {name: given[f"state_{name}"] for name in State.__struct_fields__}
+    state["timestamp"] = "state_timestamp"
+    members["state"] = f"State({_arguments(state)}) if {given['state_id']} is not None else None"
+    lines = [
+        "def make(values, now):",
+        unpacking(columns),
+        *(f"{name} = {value}" for name, value in instants.items()),
+        f"return FlowRun({_arguments(members)})",
+    ]
+    return compiled(
+        "make",
+        "\n    ".join(lines),
+        FlowRun=FlowRun,
+        State=State,
+        _run_time=_run_time,
+        _lateness=_lateness,
+    )
+
+
+def _arguments(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def task_run(row: Row, now: datetime) -> TaskRun:

@@ -159,23 +159,38 @@ _EXPRESSIONS: dict[Callable[[Any], Any], str] = {
 than the conversion."""
 
 
+def conversions(names: Sequence[str]) -> dict[str, str]:
+    """For each column the expression that converts its value, which `unpacking` names."""
+    given = {}
+    for place, name in enumerate(names):
+        value = f"v{place}"
+        convert = converter(name)
+        if convert is not None:
+            value = f"{_EXPRESSIONS[convert].format(value=value)} if {value} is not None else None"
+        given[name] = value
+    return given
+
+
+def unpacking(names: Sequence[str]) -> str:
+    """The statement that takes the sequence `values` apart for `conversions`."""
+    return f"({''.join(f'v{place}, ' for place in range(len(names)))}) = values"
+
+
+def compiled(name: str, text: str, **known: Any) -> Callable[..., Any]:
+    """The function `name` that `text` defines, which may use `known` and what `conversions` use.
+
+    For text made of nothing but column names of ours and expressions of ours.
+    """
+    scope: dict[str, Any] = {"instant": instant, "Raw": Raw, **known}
+    exec(text, scope)  # noqa: S102
+    return scope[name]
+
+
 @lru_cache(maxsize=1_024)
 def _maker(names: tuple[str, ...]) -> Callable[[Sequence[Any]], Row]:
     """A function from the values of one result row to a `Row`, compiled for these columns."""
-    members = []
-    for place, name in enumerate(names):
-        convert = converter(name)
-        value = f"v{place}"
-        if convert is not None:
-            converted = _EXPRESSIONS[convert].format(value=value)
-            value = f"{converted} if {value} is not None else None"
-        members.append(f"{name!r}: {value}")
-    given = "".join(f"v{place}, " for place in range(len(names)))
-    text = f"def row(values):\n    ({given}) = values\n    return {{{', '.join(members)}}}\n"
-    # The text holds nothing but quoted names and the expressions above.
-    known: dict[str, Any] = {"instant": instant, "Raw": Raw}
-    exec(text, known)  # noqa: S102
-    return known["row"]
+    members = ", ".join(f"{name!r}: {value}" for name, value in conversions(names).items())
+    return compiled("row", f"def row(values):\n    {unpacking(names)}\n    return {{{members}}}\n")
 
 
 class RowMaker:

@@ -6,8 +6,9 @@ an asking thread waits on a lock.
 
 import threading
 from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from penstock.schemas.errors import ServiceUnavailable
@@ -110,59 +111,41 @@ def _deliver(jobs: list[LoopJob]) -> None:
 
 
 class Hand:
-    """One thread's access to the queue of its crew."""
+    """One thread's access to the work of its crew."""
 
-    __slots__ = ("_crew", "_holding", "_stopping")
+    __slots__ = ("_crew", "_first", "inbox")
 
-    def __init__(self, crew: "Crew") -> None:
+    def __init__(self, crew: "Crew", first: Job) -> None:
         self._crew = crew
-        self._holding = 0
-        self._stopping = False
+        self._first: Job | None = first
+        self.inbox: SimpleQueue[Job | None] = SimpleQueue()
 
     def take(self) -> Job | None:
-        """The next job, however long it takes to come; None when the thread must end.
-
-        Taking means that the jobs taken before are finished.
-        """
-        if self._holding:
-            self._crew.finished(self._holding)
-            self._holding = 0
-        if self._stopping:
-            return None
-        job = self._crew.queue.get()
-        self._holding = 0 if job is None else 1
-        return job
+        """The next job, however long it takes to come; None when the thread must end."""
+        first, self._first = self._first, None
+        return first or self._crew.waiting_job(self) or self.inbox.get()
 
     def more(self) -> Job | None:
         """A further job if one waits now."""
-        if self._stopping:
-            return None
-        try:
-            job = self._crew.queue.get_nowait()
-        except Empty:
-            return None
-        if job is None:
-            self._stopping = True
-        else:
-            self._holding += 1
-        return job
+        return self._crew.next_job()
 
 
 class Crew:
-    """Threads that serve one queue of jobs, started when there is more work than hands.
+    """Threads that serve jobs, started when there is more work than hands.
 
     `serve(hand)` is the body of a thread: it takes jobs from its hand until it gets None. At most
-    `limit` threads. Every job that was accepted is served before `stop` returns.
+    `limit` threads. A job goes to the thread that became idle last, whose memory is still in its
+    processor's cache. Every job that was accepted is served before `stop` returns.
     """
 
     def __init__(self, name: str, limit: int, serve: Callable[[Hand], None]) -> None:
-        self.queue: SimpleQueue[Job | None] = SimpleQueue()
         self._name = name
         self._limit = limit
         self._serve = serve
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._unfinished = 0
+        self._idle: list[Hand] = []
+        self._waiting: deque[Job] = deque()
         self._open = False
 
     def start(self) -> None:
@@ -174,32 +157,54 @@ class Crew:
         with self._lock:
             self._open = False
             threads, self._threads = self._threads, []
-            for _ in threads:
-                self.queue.put(None)
+            idle, self._idle = self._idle, []
+        for hand in idle:
+            hand.inbox.put(None)
         for thread in threads:
             thread.join()
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Raises `ServiceUnavailable` when the crew is not running."""
+        """Have a job served. Raises `ServiceUnavailable` when the crew is not running."""
         with self._lock:
             if not self._open:
                 raise ServiceUnavailable("the database is not open; start the store first")
-            self._unfinished += 1
-            if self._unfinished > len(self._threads) < self._limit:
-                self._enlist()
-            self.queue.put(job)
+            if self._idle:
+                self._idle.pop().inbox.put(job)
+            elif len(self._threads) < self._limit:
+                self._enlist(job)
+            else:
+                self._waiting.append(job)
 
-    def finished(self, count: int) -> None:
+    def waiting_job(self, hand: Hand) -> Job | None:
+        """The job that waits longest; without one, the next or None comes into the inbox."""
         with self._lock:
-            self._unfinished -= count
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._open:
+                self._idle.append(hand)
+            else:
+                hand.inbox.put(None)
+            return None
+
+    def next_job(self) -> Job | None:
+        """The job that waits longest, if one waits."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs no thread has taken yet."""
+        return len(self._waiting)
 
     def owns(self, thread: threading.Thread) -> bool:
         return thread in self._threads
 
-    def _enlist(self) -> None:
+    def _enlist(self, job: Job) -> None:
         thread = threading.Thread(
             target=self._serve,
-            args=(Hand(self),),
+            args=(Hand(self, job),),
             name=f"{self._name}-{len(self._threads)}",
             daemon=True,
         )

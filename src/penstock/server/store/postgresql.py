@@ -101,8 +101,14 @@ class PostgresqlTx:
             self._refuse(error)
 
     def fetch(self, sql: str, params: Sequence[Any], /) -> list[Row]:
+        columns, found = self.fetch_values(sql, params)
+        return maker_of(columns).rows(found)
+
+    def fetch_values(
+        self, sql: str, params: Sequence[Any], /
+    ) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
         result = self._run(numbered(sql), [adapt(value) for value in params])
-        return maker_of(names(result)).rows(self._session.rows(result))
+        return tuple(names(result)), self._session.rows(result)
 
     def wake(self, topic: str, /) -> None:
         self.topics.add(topic)

@@ -1,8 +1,8 @@
 """SQLite: one writer thread that commits in groups, reader threads on snapshots.
 
-The writer takes what waits, runs each operation under a savepoint and commits them together, so
-that one flush to disk serves all of them; their callers go on after it (see `flushing.py`).
-Readers use the write-ahead log's snapshots and never wait for the writer. Other processes may use the same file.
+The writer takes what waits, runs each operation and commits them together, so that one flush to
+disk serves all of them; their callers go on after it (see `flushing.py`). Readers use the
+write-ahead log's snapshots and never wait for the writer. Other processes may use the same file.
 """
 
 import sqlite3
@@ -92,8 +92,8 @@ def _use_log(connection: sqlite3.Connection) -> None:
             return
 
 
-def _names(cursor: sqlite3.Cursor) -> list[str]:
-    return [column[0] for column in cursor.description or ()]
+def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
+    return tuple([column[0] for column in cursor.description or ()])
 
 
 class SqliteTx:
@@ -166,12 +166,17 @@ class SqliteTx:
             self._refuse(error)
 
     def fetch(self, sql: str, params: Sequence[Any], /) -> list[Row]:
+        names, found = self.fetch_values(sql, params)
+        return maker_of(names).rows(found)
+
+    def fetch_values(
+        self, sql: str, params: Sequence[Any], /
+    ) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
         cursor = self._executed(sql, [adapt(value) for value in params])
         try:
-            found = cursor.fetchall()
+            return _names(cursor), cursor.fetchall()
         except sqlite3.Error as error:
             self._refuse(error)
-        return maker_of(_names(cursor)).rows(found)
 
     def wake(self, topic: str, /) -> None:
         self.topics.add(topic)
@@ -293,9 +298,7 @@ class SqliteStore(Store):
             self._flusher = Flusher(f"{self._file}-wal", self._woke, self._restart_log)
 
     def _close(self) -> None:
-        if self._flusher is not None:
-            self._flusher.stop()
-            self._flusher = None
+        self._flusher = None
         if self._keeper is not None:
             self._keeper.stop()
             self._keeper = None
@@ -395,6 +398,9 @@ class SqliteStore(Store):
             connection = connection or self._connection_for(job)
             if connection is not None:
                 self._write_group(connection, hand, job)
+        if self._flusher is not None:
+            # Before the log is removed, which the last connection does when it is closed.
+            self._flusher.stop()
         if connection is not None:
             connection.close()
 

@@ -47,6 +47,12 @@ class Tx(Protocol):
         """Rows of a statement that the filter compiler assembled; `?` marks each parameter."""
         ...
 
+    def fetch_values(
+        self, sql: str, params: Sequence[Any], /
+    ) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
+        """As `fetch`, the columns and the bare values of each row, for long lists."""
+        ...
+
     def wake(self, topic: str, /) -> None:
         """Wake whoever waits on `topic`, after the commit and only then."""
         ...
