@@ -232,3 +232,11 @@ def test_merged_and_aliased_values_are_placed_where_they_stand(tmp_path: Path) -
     found = {one.key: one.line for one in problems(tmp_path, text, known(default_pool="p"))}
     assert found["deployments[0].paused"] == 3
     assert found["deployments[0].work_pool.nmae"] == 5
+
+
+def test_the_file_in_the_guide_is_right(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[4] / "docs" / "how-to" / "deploy.md"
+    text = guide.read_text().partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "load.py").write_text("@flow\ndef load(source): ...\n")
+    assert [str(one) for one in problems(tmp_path, text)] == []
