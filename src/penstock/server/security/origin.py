@@ -5,11 +5,13 @@ any web page a developer opens could drive the unauthenticated server on their o
 """
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 
+@lru_cache(maxsize=256)  # asked at every request, nearly always about the same few
 def host_name(authority: str) -> str:
     """The host of `host[:port]`, lower case, without brackets; empty when it cannot be read."""
     try:
@@ -28,6 +30,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
