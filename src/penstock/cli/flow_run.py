@@ -274,6 +274,8 @@ def _named_by_environment() -> UUID | None:
             except ValueError:
                 raise Failure(f"{prefix}__FLOW_RUN_ID is {text!r}, which is no id") from None
     return None
+
+
 @flow_run.command("cleanup")
 @argument("id", type=click.UUID)
 @click.option("--infrastructure", help="Tear this down instead of what the run reported.")

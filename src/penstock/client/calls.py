@@ -60,7 +60,7 @@ def plan(call: Call[T]) -> Steps[T]:
     if call.operation == "begin_flow_run":
         return (yield from _begin(call, extensions))
     op = operation(call.operation)
-    if op.extension and op.name not in extensions and op.resource not in extensions:
+    if op.extension and extensions.isdisjoint((op.name, op.resource, op.announced_as)):
         raise LookupError(
             f"the server does not offer the operation {call.operation!r}; upgrade the server"
         )

@@ -30,6 +30,7 @@ OPERATIONS = table(
         errors=(403,),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="count_cleanup_messages",
@@ -40,6 +41,7 @@ OPERATIONS = table(
         response=dict[str, int],
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="requeue_cleanup_messages",
@@ -48,6 +50,7 @@ OPERATIONS = table(
         body=CleanupBulkBody,
         response=CleanupBulkResult,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="cancel_cleanup_messages",
@@ -56,6 +59,7 @@ OPERATIONS = table(
         body=CleanupBulkCancelBody,
         response=CleanupBulkResult,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="read_cleanup_message",
@@ -66,6 +70,7 @@ OPERATIONS = table(
         errors=(404,),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="delete_cleanup_message",
@@ -76,6 +81,7 @@ OPERATIONS = table(
         errors=(404, 409),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="requeue_cleanup_message",
@@ -87,6 +93,7 @@ OPERATIONS = table(
         response=CleanupMessage,
         errors=(404, 409),
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="cancel_cleanup_message",
@@ -98,6 +105,7 @@ OPERATIONS = table(
         response=CleanupMessage,
         errors=(404, 409),
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="request_flow_run_cleanup",
@@ -110,6 +118,7 @@ OPERATIONS = table(
         errors=(404, 409),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="read_flow_run_cleanup",
@@ -120,6 +129,7 @@ OPERATIONS = table(
         errors=(404,),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="read_work_pool_cleanup_status",
@@ -130,5 +140,6 @@ OPERATIONS = table(
         errors=(404,),
         repeatable=True,
         extension=True,
+        announced_as="cleanup",
     ),
 )

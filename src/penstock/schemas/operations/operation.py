@@ -71,6 +71,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     extension: bool = False
     """Beyond the contract: announced by the server, used only when announced."""
+    announced_as: str = ""
+    """Under which name beside its own and its resource's an extension may be announced."""
     scope: Scope | None = None
     """What a caller must be allowed; without it, what the method and the path say."""
     secret_members: tuple[str, ...] = ()

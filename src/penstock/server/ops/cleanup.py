@@ -278,7 +278,8 @@ def _of_message(tx: Tx, row: Row, detail: CleanupMessageDetail) -> list[CleanupE
                     worker_name=delivery.worker_name,
                 )
             )
-    for entry in tx.all("audit.of_object", kind="cleanup-message", object_id=row["id"]):
+    acts = tx.all("cleanup.acts", object_id=row["id"])
+    for entry in acts:
         found.append(
             CleanupEvidence(
                 at=entry["at"],

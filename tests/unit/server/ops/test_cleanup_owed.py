@@ -12,6 +12,7 @@ from penstock.schemas.flow_runs import FlowRunUpdate
 from penstock.schemas.states import StateCreate, StateType
 from penstock.schemas.work import WorkPoolCreate
 from penstock.server.ops import (
+    cleanup,
     cleanup_ledger,
     cleanup_owed,
     flow_runs,
@@ -208,3 +209,17 @@ def test_what_a_deleted_pool_owed_is_dead_and_found(world: World) -> None:
     world.write(work_pools.delete_work_pool, name[0]["name"])
     (dead,) = owed(world)
     assert (dead.state, dead.dead_reason) == ("dead", "work_pool_deleted")
+
+
+def test_the_evidence_of_a_run_is_in_order_of_time(world: World) -> None:
+    run = submitted(world)
+    force(world, run, StateType.CRASHED, Context(actor=service("foreman")))
+    (message,) = owed(world)
+    world.clock.advance(60)
+    world.write(cleanup.cancel_cleanup_message, str(message.id))
+    history = world.read(cleanup.read_flow_run_cleanup, run)
+    steps = [step.step for step in history.evidence]
+    assert steps.count("owed") == 1
+    assert steps[-2:] == ["cancelled", "cancelled"]
+    assert history.messages[0].message.id == message.id
+    assert [step.at for step in history.evidence] == sorted(step.at for step in history.evidence)

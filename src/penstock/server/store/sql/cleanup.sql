@@ -238,3 +238,9 @@ SELECT value AS id FROM json_each(:ids)
 WHERE NOT EXISTS (
     SELECT 1 FROM lease WHERE lease.name = 'cleanup-server:' || value AND lease.expires > :now
 );
+
+-- name: cleanup.acts
+-- What people did about a message.
+SELECT at, action, actor_type, actor_id, actor_name FROM audit
+WHERE kind = 'cleanup-message' AND object_id = :object_id
+ORDER BY seq;
