@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEER := .venv-peer
+PEER_NEXT := .venv-peer-next
 
-.PHONY: demo test lint types unit contract bench clean services
+.PHONY: demo test lint types unit contract contract-next bench clean services
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Building the virtual environment in $(VENV) ..."
@@ -21,6 +22,12 @@ $(PEER)/.installed:
 	@$(PYTHON) -m venv $(PEER)
 	@$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check \
 		'prefect==3.7.4' 'fastapi<0.137' 'sqlalchemy<2.1'
+	@touch $@
+
+$(PEER_NEXT)/.installed:
+	@echo "Building the environment of the peer's newest compatible release in $(PEER_NEXT) ..."
+	@$(PYTHON) -m venv $(PEER_NEXT)
+	@$(PEER_NEXT)/bin/python -m pip install --quiet --disable-pip-version-check 'prefect==3.7.8'
 	@touch $@
 
 demo: $(VENV)/.installed ## install and run the time zone pipeline
@@ -41,11 +48,17 @@ types: $(VENV)/.installed
 unit: export TMPDIR := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 unit: export PENSTOCK_TEST_POSTGRES ?= postgresql://postgres@127.0.0.1:5432/test?options=-csynchronous_commit%3Doff
 unit: $(VENV)/.installed services
-	$(BIN)/python -m pytest -q --ignore=tests/contract/test_peer_client.py
+	$(BIN)/python -m pytest -q --ignore=tests/contract/test_peer_client.py \
+		--ignore=tests/contract/test_peer_worker.py
 
 contract: $(VENV)/.installed $(PEER)/.installed
 	PENSTOCK_TEST_PEER_PYTHON=$(CURDIR)/$(PEER)/bin/python \
-		$(BIN)/python -m pytest -q tests/contract/test_peer_client.py
+		$(BIN)/python -m pytest -q tests/contract/test_peer_client.py \
+		tests/contract/test_peer_worker.py
+
+contract-next: $(VENV)/.installed $(PEER_NEXT)/.installed ## the worker of the newest compatible release
+	PENSTOCK_TEST_PEER_NEXT_PYTHON=$(CURDIR)/$(PEER_NEXT)/bin/python \
+		$(BIN)/python -m pytest -q tests/contract/test_peer_worker.py
 
 services: ## say which databases the tests will find
 	@$(BIN)/python scripts/services.py
@@ -54,4 +67,4 @@ bench: $(VENV)/.installed $(PEER)/.installed ## the comparison table, both syste
 	$(BIN)/python benchmarks/compare.py --peer $(PEER)/bin/python
 
 clean:
-	rm -rf $(VENV) $(PEER) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) $(PEER_NEXT) build dist .pytest_cache .ruff_cache .hypothesis

@@ -29,6 +29,8 @@ from penstock.workers.channel import WorkerChannel, WorkerDescription
 from penstock.workers.cleanup import CleanupExecutor
 
 OWED = 6
+EACH_TIME = ("after a claim, before its frame", "after an operation, before its answer")
+"""Points of the regular suite; the others are among the slow tests."""
 LEASE_SECONDS = 1.0
 SEED = int(os.environ.get("PENSTOCK_TEST_SEED", "20261125"))
 
@@ -116,7 +118,13 @@ async def _connected(servers: ForkedServers, torn_down: list[str], seconds: floa
     return channel
 
 
-@pytest.mark.parametrize("point", CHANNEL_CRASH_POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [
+        point if point in EACH_TIME else pytest.param(point, marks=pytest.mark.slow)
+        for point in CHANNEL_CRASH_POINTS
+    ],
+)
 def test_nothing_is_lost_where_the_server_dies(servers: ForkedServers, point: str):
     visits = random.Random(f"{SEED}{point}").randint(1, OWED)
 

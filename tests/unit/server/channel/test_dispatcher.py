@@ -1,7 +1,7 @@
 """Owed teardowns reach connected workers, through a whole application in this process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tests.channel import CLEANUP, KIND, Worker, cleaning, frame, hello, operation
 from tests.unit.server.api.apps import with_app
 from tests.unit.server.api.asgi import request
+from tests.unit.server.api.shared import SharedApp, shared_app
 
 from penstock.base.clock import utc_now
 from penstock.schemas.cleanup import CleanupPlacement
@@ -27,6 +28,7 @@ class Bench:
     def __init__(self, app: App, pool: dict[str, Any]) -> None:
         self.app = app
         self.pool: str = pool["id"]
+        self.name: str = pool["name"]
 
     async def enqueue(self, **fields: Any) -> str:
         now, run = utc_now(), str(uuid4())
@@ -56,15 +58,34 @@ class Bench:
         self.app.queue.policy = replace(self.app.queue.policy, **fields)
 
     def worker(self, name: str = "w", limit: int = 1, **fields: Any) -> Worker:
-        return Worker(self.app, said=hello(**cleaning(limit, worker_name=name, **fields)))
+        return self.connect(hello(**cleaning(limit, worker_name=name, **fields)))
+
+    def connect(self, said: dict[str, Any]) -> Worker:
+        return Worker(self.app, self.name, said)
 
 
-def check(test: Callable[[Bench], Awaitable[Any]], **options: Any) -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SharedApp]:
+    with shared_app() as running:
+        yield running
+
+
+def check(test: Callable[[Bench], Awaitable[Any]], shared: SharedApp | None = None) -> None:
+    """Run a test in a pool of its own; without `shared` in an application of its own, too."""
+
     async def whole(app: App) -> None:
-        made = await request(app, "POST", "/api/work_pools/", {"name": "local", "type": "process"})
-        await test(Bench(app, made.json))
+        body = {"name": uuid4().hex, "type": "process"}
+        made = await request(app, "POST", "/api/work_pools/", body)
+        policy = app.queue.policy
+        try:
+            await test(Bench(app, made.json))
+        finally:
+            app.queue.policy = policy
 
-    with_app(whole, **options)
+    if shared is None:
+        with_app(whole)
+    else:
+        shared.run(whole)
 
 
 async def message(worker: Worker) -> dict[str, Any]:
@@ -88,7 +109,7 @@ async def nothing(worker: Worker, seconds: float = 0.1) -> None:
     assert worker.nothing_received()
 
 
-def test_a_message_goes_to_the_worker_and_its_acknowledgement_ends_it():
+def test_a_message_goes_to_the_worker_and_its_acknowledgement_ends_it(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker() as worker:
             assert worker.ready["effective_max_cleanup_concurrency"] == 1
@@ -103,19 +124,21 @@ def test_a_message_goes_to_the_worker_and_its_acknowledgement_ends_it():
             assert (answer["status"], answer["operation"]) == ("accepted", "ack")
             assert (await bench.state(id)).state == "done"
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_message_that_was_there_before_the_worker_is_delivered_when_it_connects():
+def test_a_message_that_was_there_before_the_worker_is_delivered_when_it_connects(
+    shared: SharedApp,
+):
     async def test(bench: Bench) -> None:
         id = await bench.enqueue()
         async with bench.worker() as worker:
             assert (await message(worker))["message_id"] == id
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_worker_never_holds_more_than_its_limit():
+def test_a_worker_never_holds_more_than_its_limit(shared: SharedApp):
     async def test(bench: Bench) -> None:
         ids = {await bench.enqueue() for _ in range(5)}
         async with bench.worker(limit=2) as worker:
@@ -126,10 +149,10 @@ def test_a_worker_never_holds_more_than_its_limit():
             await nothing(worker)
             assert {one["message_id"] for one in (first, second, third)} < ids
 
-    check(test)
+    check(test, shared)
 
 
-def test_the_answer_comes_before_the_message_that_takes_its_place():
+def test_the_answer_comes_before_the_message_that_takes_its_place(shared: SharedApp):
     async def test(bench: Bench) -> None:
         await bench.enqueue()
         await bench.enqueue()
@@ -138,16 +161,16 @@ def test_the_answer_comes_before_the_message_that_takes_its_place():
             assert (await told(worker, "ack", held))["status"] == "accepted"
             assert await message(worker)
 
-    check(test)
+    check(test, shared)
 
 
-def test_the_server_caps_what_a_worker_may_hold():
+def test_the_server_caps_what_a_worker_may_hold(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(max_concurrency_per_worker=3)
         async with bench.worker(limit=99) as worker:
             assert worker.ready["effective_max_cleanup_concurrency"] == 3
 
-    check(test)
+    check(test, shared)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +181,9 @@ def test_the_server_caps_what_a_worker_may_hold():
         {"handled_cleanup_kinds": ["made.up.v1"]},
     ],
 )
-def test_a_worker_that_can_take_nothing_is_not_accepted_for_cleanups(fields: dict[str, Any]):
+def test_a_worker_that_can_take_nothing_is_not_accepted_for_cleanups(
+    shared: SharedApp, fields: dict[str, Any]
+):
     async def test(bench: Bench) -> None:
         await bench.enqueue()
         async with bench.worker(**fields) as worker:
@@ -166,30 +191,30 @@ def test_a_worker_that_can_take_nothing_is_not_accepted_for_cleanups(fields: dic
             assert worker.ready["effective_max_cleanup_concurrency"] == 0
             await nothing(worker)
 
-    check(test)
+    check(test, shared)
 
 
-def test_without_a_limit_named_a_worker_holds_one():
+def test_without_a_limit_named_a_worker_holds_one(shared: SharedApp):
     async def test(bench: Bench) -> None:
         said = cleaning()
         del said["max_cleanup_concurrency"]
-        async with Worker(bench.app, said=hello(**said)) as worker:
+        async with bench.connect(hello(**said)) as worker:
             assert worker.ready["effective_max_cleanup_concurrency"] == 1
 
-    check(test)
+    check(test, shared)
 
 
-def test_two_workers_get_different_messages():
+def test_two_workers_get_different_messages(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker("a") as first, bench.worker("b") as second:
             ids = {await bench.enqueue(), await bench.enqueue()}
             got = {(await message(one))["message_id"] for one in (first, second)}
             assert got == ids
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_required_worker_is_waited_for_and_blocks_nobody():
+def test_a_required_worker_is_waited_for_and_blocks_nobody(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bound = await bench.enqueue(
             placement=CleanupPlacement.REQUIRE, affinity_worker_name="launcher"
@@ -200,10 +225,10 @@ def test_a_required_worker_is_waited_for_and_blocks_nobody():
             async with bench.worker("launcher") as launcher:
                 assert (await message(launcher))["message_id"] == bound
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_worker_on_the_same_host_may_stand_in():
+def test_a_worker_on_the_same_host_may_stand_in(shared: SharedApp):
     async def test(bench: Bench) -> None:
         id = await bench.enqueue(
             placement=CleanupPlacement.REQUIRE, affinity_worker_name="launcher", host_id="h1"
@@ -212,10 +237,10 @@ def test_a_worker_on_the_same_host_may_stand_in():
         async with bench.worker("other"), bench.worker("neighbour", **here) as neighbour:
             assert (await message(neighbour))["message_id"] == id
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_worker_that_says_elsewhere_is_not_asked_again():
+def test_a_worker_that_says_elsewhere_is_not_asked_again(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker("a") as first:
             id = await bench.enqueue()
@@ -228,10 +253,10 @@ def test_a_worker_that_says_elsewhere_is_not_asked_again():
                 assert (again["message_id"], again["delivery_count"]) == (id, 2)
                 assert again["reservation_token"] != held["reservation_token"]
 
-    check(test)
+    check(test, shared)
 
 
-def test_where_a_worker_is_preferred_the_others_are_swept_too():
+def test_where_a_worker_is_preferred_the_others_are_swept_too(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(placement_wait_seconds=0.0)
         async with bench.worker("a") as first, bench.worker("b") as second:
@@ -245,10 +270,10 @@ def test_where_a_worker_is_preferred_the_others_are_swept_too():
             await told(workers[other], "ack", await message(workers[other]))
             assert (await bench.state(id)).state == "done"
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_failure_is_tried_again_when_its_time_has_come():
+def test_a_failure_is_tried_again_when_its_time_has_come(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(retry_base_seconds=0.3, retry_jitter=0.0)
         async with bench.worker() as worker:
@@ -261,10 +286,10 @@ def test_a_failure_is_tried_again_when_its_time_has_come():
             assert again["delivery_count"] == 2
             assert 0.28 <= loop.time() - began < 0.5
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_renewal_keeps_the_lease_and_its_end_redelivers():
+def test_a_renewal_keeps_the_lease_and_its_end_redelivers(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(lease_seconds=0.4, retry_base_seconds=0.05)
         async with bench.worker() as worker:
@@ -280,10 +305,10 @@ def test_a_renewal_keeps_the_lease_and_its_end_redelivers():
             assert again["delivery_count"] == 2
             assert (await told(worker, "renew", held))["status"] == "invalid_token"
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_late_acknowledgement_counts():
+def test_a_late_acknowledgement_counts(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(lease_seconds=0.1, retry_base_seconds=5.0)
         async with bench.worker() as worker:
@@ -294,17 +319,18 @@ def test_a_late_acknowledgement_counts():
             assert (await told(worker, "ack", held))["status"] == "accepted"
             assert (await bench.state(id)).state == "done"
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_message_of_another_pool_is_unknown():
+def test_a_message_of_another_pool_is_unknown(shared: SharedApp):
     async def test(bench: Bench) -> None:
-        await request(bench.app, "POST", "/api/work_pools/", {"name": "other", "type": "process"})
+        other = uuid4().hex
+        await request(bench.app, "POST", "/api/work_pools/", {"name": other, "type": "process"})
         async with bench.worker() as worker:
             await bench.enqueue()
             held = await message(worker)
             said = hello(**cleaning(worker_name="thief"))
-            async with Worker(bench.app, "other", said) as thief:
+            async with Worker(bench.app, other, said) as thief:
                 for name, more in (("ack", {}), ("renew", {}), ("release", {"reason": "x"})):
                     answer = await told(thief, name, held, **more)
                     assert (answer["status"], answer["reason"]) == (
@@ -313,10 +339,10 @@ def test_a_message_of_another_pool_is_unknown():
                     )
             assert (await told(worker, "ack", held))["status"] == "accepted"
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_guessed_token_does_nothing():
+def test_a_guessed_token_does_nothing(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker() as worker:
             await bench.enqueue()
@@ -325,30 +351,30 @@ def test_a_guessed_token_does_nothing():
             assert answer["status"] == "invalid_token"
             assert (await told(worker, "ack", held))["status"] == "accepted"
 
-    check(test)
+    check(test, shared)
 
 
 # --- connections that come and go ----------------------------------------------------------------
 
 
-def test_a_lost_worker_finishes_over_its_next_connection():
+def test_a_lost_worker_finishes_over_its_next_connection(shared: SharedApp):
     async def test(bench: Bench) -> None:
         said = hello(**cleaning())
-        async with Worker(bench.app, said=said) as worker:
+        async with bench.connect(said) as worker:
             id = await bench.enqueue()
             held = await message(worker)
             worker.vanish()
         await bench.enqueue()
-        async with Worker(bench.app, said=said) as worker:
+        async with bench.connect(said) as worker:
             await nothing(worker)  # what it holds still counts
             assert (await told(worker, "ack", held))["status"] == "accepted"
             assert (await bench.state(id)).attempts == 0
             assert await message(worker)
 
-    check(test)
+    check(test, shared)
 
 
-def test_the_end_of_a_lost_workers_lease_costs_no_attempt():
+def test_the_end_of_a_lost_workers_lease_costs_no_attempt(shared: SharedApp):
     async def test(bench: Bench) -> None:
         bench.policy(lease_seconds=0.3)
         async with bench.worker("a") as worker:
@@ -360,10 +386,11 @@ def test_the_end_of_a_lost_workers_lease_costs_no_attempt():
             assert (held["message_id"], held["delivery_count"]) == (id, 2)
             assert (await bench.state(id)).attempts == 0
 
-    check(test)
+    check(test, shared)
 
 
 def test_a_worker_that_leaves_in_good_order_gives_up_what_it_holds(
+    shared: SharedApp,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("penstock.server.channel.channels.RETURN_SECONDS", 0.2)
@@ -377,10 +404,10 @@ def test_a_worker_that_leaves_in_good_order_gives_up_what_it_holds(
             assert held["message_id"] == id
             assert (await bench.state(id)).attempts == 0
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_message_that_could_not_be_sent_costs_no_attempt():
+def test_a_message_that_could_not_be_sent_costs_no_attempt(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker("a") as worker:
             worker.stall()
@@ -391,10 +418,10 @@ def test_a_message_that_could_not_be_sent_costs_no_attempt():
             assert held["message_id"] == id
             assert (await bench.state(id)).attempts == 0
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_stalled_worker_delays_nobody_else():
+def test_a_stalled_worker_delays_nobody_else(shared: SharedApp):
     async def test(bench: Bench) -> None:
         async with bench.worker("a") as stalled, bench.worker("b", limit=8) as other:
             stalled.stall()
@@ -406,17 +433,17 @@ def test_a_stalled_worker_delays_nobody_else():
                 await message(other)
             assert loop.time() - began < 1
 
-    check(test)
+    check(test, shared)
 
 
 # --- clocks --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ahead", [40.0, -40.0, 0.2])
-def test_times_are_told_in_the_workers_clock(ahead: float):
+def test_times_are_told_in_the_workers_clock(shared: SharedApp, ahead: float):
     async def test(bench: Bench) -> None:
         said = hello(ahead, **cleaning())
-        async with Worker(bench.app, said=said) as worker:
+        async with bench.connect(said) as worker:
             await bench.enqueue()
             sent = await worker.receive()
             skew = timedelta(seconds=ahead if abs(ahead) > 0.5 else 0)
@@ -440,7 +467,7 @@ def test_times_are_told_in_the_workers_clock(ahead: float):
             lease = deadline - datetime.fromisoformat(answer["sent_at"])
             assert timedelta(seconds=29) < lease <= timedelta(seconds=30.1)
 
-    check(test)
+    check(test, shared)
 
 
 # --- what may be in the way ----------------------------------------------------------------------
@@ -454,7 +481,9 @@ def test_times_are_told_in_the_workers_clock(ahead: float):
         ({"tried_workers": ("w",)}, 2.0),
     ],
 )
-def test_what_cannot_be_delivered_is_not_in_the_way(fields: dict[str, Any], seconds: float):
+def test_what_cannot_be_delivered_is_not_in_the_way(
+    shared: SharedApp, fields: dict[str, Any], seconds: float
+):
     """Five thousand of them here would take the suite's time; the benchmark has them."""
 
     async def test(bench: Bench) -> None:
@@ -467,7 +496,7 @@ def test_what_cannot_be_delivered_is_not_in_the_way(fields: dict[str, Any], seco
             assert (await message(worker))["message_id"] == id
             assert loop.time() - began < seconds
 
-    check(test)
+    check(test, shared)
 
 
 def test_without_any_wake_up_the_safety_poll_delivers(monkeypatch: pytest.MonkeyPatch):

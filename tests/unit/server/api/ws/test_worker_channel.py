@@ -1,14 +1,16 @@
 """The protocol of the worker channel, frame by frame, against a whole application."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 from tests.channel import BASIC, CLEANUP, KIND, Worker, cleaning, frame, heartbeat, hello, path
 from tests.unit.server.api.apps import with_app
 from tests.unit.server.api.asgi import Closed, WebSocket, request
+from tests.unit.server.api.shared import SharedApp, shared_app
 
 from penstock.server.app import App
 
@@ -26,10 +28,11 @@ async def make_pool(app: App, name: str = "local", **fields: Any) -> dict[str, A
     return answer.json
 
 
-async def events(app: App, prefix: str) -> list[str]:
-    body = {"filter": {"event": {"prefix": [prefix]}}}
+async def events(app: App, name: str, of: str) -> int:
+    """How many events of this name are about the resource of that id or name."""
+    body = {"filter": {"event": {"name": [name]}}}
     answer = await request(app, "POST", "/api/events/filter", body)
-    return [one["event"] for one in answer.json["events"]]
+    return sum(of in one["resource"].values() for one in answer.json["events"])
 
 
 async def closed_after(app: App, *frames: Any, pool: str = "local", **options: Any) -> Closed:
@@ -44,12 +47,29 @@ async def closed_after(app: App, *frames: Any, pool: str = "local", **options: A
     return caught.value
 
 
-def check(test: Callable[[App], Awaitable[Any]], **options: Any) -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SharedApp]:
+    with shared_app() as running:
+        yield running
+
+
+def check(test: Callable[[App], Awaitable[Any]], shared: SharedApp | None = None) -> None:
+    """Run a test on an application with the pool `local` and nothing else."""
+
     async def with_pool(app: App) -> None:
         await make_pool(app)
-        await test(app)
+        try:
+            await test(app)
+        finally:
+            if shared is not None:
+                listed = await request(app, "POST", "/api/work_pools/filter", {})
+                for one in listed.json:
+                    await request(app, "DELETE", "/api/work_pools/" + quote(one["name"]))
 
-    with_app(with_pool, **options)
+    if shared is None:
+        with_app(with_pool)
+    else:
+        shared.run(with_pool)
 
 
 SAID = hello()
@@ -83,29 +103,29 @@ def test_who_does_not_authenticate_is_closed(first: Any):
 
 
 @pytest.mark.parametrize("token", [None, "anything"])
-def test_without_credentials_configured_any_token_passes(token: Any):
+def test_without_credentials_configured_any_token_passes(shared: SharedApp, token: Any):
     async def test(app: App) -> None:
         async with WebSocket(app, path(), subprotocols=["prefect"]) as socket:
             await socket.login(token)
 
-    check(test)
+    check(test, shared)
 
 
 @pytest.mark.parametrize("offered", [[], ["other"]])
-def test_without_the_subprotocol_nobody_is_accepted(offered: list[str]):
+def test_without_the_subprotocol_nobody_is_accepted(shared: SharedApp, offered: list[str]):
     async def test(app: App) -> None:
         closed = await closed_after(app, AUTH, subprotocols=offered)
         assert not closed.accepted
 
-    check(test)
+    check(test, shared)
 
 
-def test_the_subprotocol_may_stand_among_others():
+def test_the_subprotocol_may_stand_among_others(shared: SharedApp):
     async def test(app: App) -> None:
         async with WebSocket(app, path(), subprotocols=["x", "prefect"]) as socket:
             assert socket.subprotocol == "prefect"
 
-    check(test)
+    check(test, shared)
 
 
 # --- hello ---------------------------------------------------------------------------------------
@@ -149,26 +169,26 @@ AUTHORIZATION = (1008, "authorization_failed")
         (hello(work_queue_names=["nowhere"]), AUTHORIZATION),
     ],
 )
-def test_a_hello_that_is_not_right_closes(said: Any, closed: tuple[int, str]):
+def test_a_hello_that_is_not_right_closes(shared: SharedApp, said: Any, closed: tuple[int, str]):
     async def test(app: App) -> None:
         end = await closed_after(app, AUTH, said)
         assert (end.code, end.reason) == closed
         listed = await request(app, "POST", "/api/work_pools/local/workers/filter", {})
         assert listed.json == []
 
-    check(test)
+    check(test, shared)
 
 
 @pytest.mark.parametrize(("pool", "create"), [("unknown", False), ("prefect-x", True)])
-def test_a_pool_that_cannot_be_had_closes(pool: str, create: bool):
+def test_a_pool_that_cannot_be_had_closes(shared: SharedApp, pool: str, create: bool):
     async def test(app: App) -> None:
         end = await closed_after(app, AUTH, hello(create_pool_if_not_found=create), pool=pool)
         assert (end.code, end.reason) == AUTHORIZATION
 
-    check(test)
+    check(test, shared)
 
 
-def test_ready_tells_the_worker_what_it_has():
+def test_ready_tells_the_worker_what_it_has(shared: SharedApp):
     async def test(app: App) -> None:
         requested = [*BASIC, "x.v1", "x.v1", CLEANUP]
         async with Worker(app, said=hello(requested_capabilities=requested)) as worker:
@@ -194,19 +214,19 @@ def test_ready_tells_the_worker_what_it_has():
             (one,) = (await request(app, "POST", "/api/work_pools/local/workers/filter", {})).json
             assert (one["name"], one["status"]) == ("w", "ONLINE")
 
-    check(test)
+    check(test, shared)
 
 
-def test_queues_that_the_worker_names_are_resolved_once():
+def test_queues_that_the_worker_names_are_resolved_once(shared: SharedApp):
     async def test(app: App) -> None:
         await request(app, "POST", "/api/work_pools/local/queues", {"name": "fast"})
         async with Worker(app, said=hello(work_queue_names=["fast", "fast"])) as worker:
             assert [one["name"] for one in worker.ready["resolved_work_queues"]] == ["fast"]
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_pool_is_made_for_the_worker_that_asks_for_it():
+def test_a_pool_is_made_for_the_worker_that_asks_for_it(shared: SharedApp):
     async def test(app: App) -> None:
         said = hello(create_pool_if_not_found=True, default_base_job_template=TEMPLATE)
         async with Worker(app, "new pool", said) as worker:
@@ -215,10 +235,10 @@ def test_a_pool_is_made_for_the_worker_that_asks_for_it():
             assert made["base_job_template"] == TEMPLATE
             assert made["default_queue_id"] == worker.ready["resolved_work_queues"][0]["id"]
 
-    check(test)
+    check(test, shared)
 
 
-def test_two_workers_that_make_the_same_pool_get_the_same():
+def test_two_workers_that_make_the_same_pool_get_the_same(shared: SharedApp):
     async def test(app: App) -> None:
         workers = [
             Worker(app, "both", hello(create_pool_if_not_found=True, worker_name=name))
@@ -228,10 +248,10 @@ def test_two_workers_that_make_the_same_pool_get_the_same():
             ids = {one.ready["initial_snapshot"]["work_pool"]["id"] for one in (first, second)}
             assert len(ids) == 1
 
-    check(test)
+    check(test, shared)
 
 
-def test_an_empty_template_is_filled_and_a_full_one_is_kept():
+def test_an_empty_template_is_filled_and_a_full_one_is_kept(shared: SharedApp):
     async def test(app: App) -> None:
         other = {"job_configuration": {}, "variables": {"properties": {}}}
         async with Worker(app, said=hello(default_base_job_template=TEMPLATE)) as worker:
@@ -240,55 +260,59 @@ def test_an_empty_template_is_filled_and_a_full_one_is_kept():
         async with Worker(app, said=hello(default_base_job_template=other)) as worker:
             pool = worker.ready["initial_snapshot"]["work_pool"]
             assert pool["base_job_template"] == TEMPLATE
-        assert await events(app, "prefect.work-pool.updated") == ["prefect.work-pool.updated"]
+        assert (
+            await events(app, "prefect.work-pool.updated", f"prefect.work-pool.{pool['id']}") == 1
+        )
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_refused_setup_leaves_nothing_behind():
+def test_a_refused_setup_leaves_nothing_behind(shared: SharedApp):
     async def test(app: App) -> None:
-        said = hello(create_pool_if_not_found=True, work_queue_names=["nowhere"])
+        said = hello(
+            worker_name="nobody", create_pool_if_not_found=True, work_queue_names=["nowhere"]
+        )
         end = await closed_after(app, AUTH, said, pool="fresh")
         assert (end.code, end.reason) == AUTHORIZATION
         assert (await request(app, "GET", "/api/work_pools/fresh")).status == 404
-        assert await events(app, "prefect.work-pool.created") == ["prefect.work-pool.created"]
-        assert await events(app, "penstock.worker.") == []
+        assert await events(app, "prefect.work-pool.created", "fresh") == 0
+        assert await events(app, "penstock.worker.online", "nobody") == 0
 
-    check(test)
+    check(test, shared)
 
 
 # --- heartbeats ----------------------------------------------------------------------------------
 
 
-def test_a_heartbeat_is_stored_and_not_answered():
+def test_a_heartbeat_is_stored_and_not_answered(shared: SharedApp):
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             worker.send(heartbeat(worker.said, heartbeat_interval_seconds=7))
             await until(app, lambda one: one["heartbeat_interval_seconds"] == 7)
             assert worker.nothing_received()
 
-    check(test)
+    check(test, shared)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"consumer_id": str(uuid4())}, {"worker_name": "other"}, {"extra": 1}]
 )
-def test_a_heartbeat_of_somebody_else_closes(wrong: dict[str, Any]):
+def test_a_heartbeat_of_somebody_else_closes(shared: SharedApp, wrong: dict[str, Any]):
     async def test(app: App) -> None:
         said = hello()
         end = await closed_after(app, AUTH, said, heartbeat(said, **wrong))
         assert (end.code, end.reason) == PROTOCOL
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_second_hello_closes():
+def test_a_second_hello_closes(shared: SharedApp):
     async def test(app: App) -> None:
         said = hello()
         end = await closed_after(app, AUTH, said, said)
         assert (end.code, end.reason) == PROTOCOL
 
-    check(test)
+    check(test, shared)
 
 
 def test_a_heartbeat_that_cannot_be_stored_closes_for_a_while():
@@ -340,7 +364,7 @@ async def patch(app: App, name: str = "local", **fields: Any) -> None:
         {"storage_configuration": {"bundle_upload_step": {"x": 1}}},
     ],
 )
-def test_a_change_of_the_pool_is_told(change: dict[str, Any]):
+def test_a_change_of_the_pool_is_told(shared: SharedApp, change: dict[str, Any]):
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             await patch(app, **change)
@@ -352,10 +376,10 @@ def test_a_change_of_the_pool_is_told(change: dict[str, Any]):
             found = payload["work_pool"][field]
             assert found == value or found.items() >= value.items()
 
-    check(test)
+    check(test, shared)
 
 
-def test_changes_in_a_row_are_told_once_with_the_last_value():
+def test_changes_in_a_row_are_told_once_with_the_last_value(shared: SharedApp):
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             for limit in range(1, 6):
@@ -366,10 +390,10 @@ def test_changes_in_a_row_are_told_once_with_the_last_value():
             assert told["payload"]["snapshot_sequence"] == 2
             assert worker.nothing_received()
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_change_of_another_pool_is_not_told():
+def test_a_change_of_another_pool_is_not_told(shared: SharedApp):
     async def test(app: App) -> None:
         await make_pool(app, "other")
         async with Worker(app) as worker:
@@ -377,10 +401,10 @@ def test_a_change_of_another_pool_is_not_told():
             await asyncio.sleep(0.15)
             assert worker.nothing_received()
 
-    check(test)
+    check(test, shared)
 
 
-def test_a_change_nobody_was_told_of_is_found_by_the_next_heartbeat():
+def test_a_change_nobody_was_told_of_is_found_by_the_next_heartbeat(shared: SharedApp):
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             await asyncio.sleep(0.1)  # the pool is looked at once when its first worker comes
@@ -395,10 +419,10 @@ def test_a_change_nobody_was_told_of_is_found_by_the_next_heartbeat():
             await asyncio.sleep(0.15)
             assert worker.nothing_received()
 
-    check(test)
+    check(test, shared)
 
 
-def test_deleting_the_pool_closes_its_channels():
+def test_deleting_the_pool_closes_its_channels(shared: SharedApp):
     async def test(app: App) -> None:
         with pytest.raises(Closed) as caught:
             async with Worker(app) as worker:
@@ -406,13 +430,13 @@ def test_deleting_the_pool_closes_its_channels():
                 await worker.receive()
         assert (caught.value.code, caught.value.reason) == AUTHORIZATION
 
-    check(test)
+    check(test, shared)
 
 
 # --- operations without the capability, and the rest ---------------------------------------------
 
 
-def test_an_operation_without_the_capability_is_unauthorized():
+def test_an_operation_without_the_capability_is_unauthorized(shared: SharedApp):
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             for name, more in (("ack", {}), ("renew", {}), ("release", {"reason": "x"})):
@@ -427,7 +451,7 @@ def test_an_operation_without_the_capability_is_unauthorized():
                 assert (told["operation"], told["status"]) == (name, "unauthorized")
                 assert told["reason"] == "cleanup_delivery_not_accepted"
 
-    check(test)
+    check(test, shared)
 
 
 @pytest.mark.parametrize(
@@ -446,15 +470,15 @@ def test_an_operation_without_the_capability_is_unauthorized():
         ),
     ],
 )
-def test_a_malformed_operation_closes(sent: Any):
+def test_a_malformed_operation_closes(shared: SharedApp, sent: Any):
     async def test(app: App) -> None:
         end = await closed_after(app, AUTH, hello(), sent)
         assert (end.code, end.reason) == PROTOCOL
 
-    check(test)
+    check(test, shared)
 
 
-def test_too_many_operations_in_a_second_close_for_a_while():
+def test_too_many_operations_in_a_second_close_for_a_while(shared: SharedApp):
     async def test(app: App) -> None:
         guess = [
             frame("cleanup.ack.v1", {"message_id": str(uuid4()), "reservation_token": "guess"})
@@ -463,10 +487,10 @@ def test_too_many_operations_in_a_second_close_for_a_while():
         end = await closed_after(app, AUTH, hello(), *guess)
         assert (end.code, end.reason) == (1011, "transient_server_error")
 
-    check(test)
+    check(test, shared)
 
 
-def test_of_two_connections_of_one_consumer_the_newer_stays():
+def test_of_two_connections_of_one_consumer_the_newer_stays(shared: SharedApp):
     async def test(app: App) -> None:
         older, newer = (Worker(app, said=SAID) for _ in range(2))
         await older.__aenter__()
@@ -479,7 +503,7 @@ def test_of_two_connections_of_one_consumer_the_newer_stays():
         assert (await newer.receive())["payload"]["work_pool"]["concurrency_limit"] == 9
         await newer.__aexit__()
 
-    check(test)
+    check(test, shared)
 
 
 def test_a_server_that_stops_sends_workers_elsewhere():
