@@ -53,9 +53,19 @@ PRELOADED = (
     "penstock.client.sockets",
     "penstock.futures",
     "penstock.logging",
+    "penstock.logging.handlers",
+    "penstock.logging.shipping",
     "penstock.results",
     "penstock.runtime",
     "penstock.runner.child",
+    "encodings.idna",
+    "logging.config",
+    "logging.handlers",
+    "pydantic",
+    "pydantic.main",
+    "pydantic.type_adapter",
+    "tomllib",
+    "zoneinfo",
 )
 """What a run needs anyway, imported once."""
 _PR_SET_PDEATHSIG = 1
@@ -329,6 +339,13 @@ def _signal_group(pid: int, number: int) -> None:
         return
 
 
+def _warm_up() -> None:
+    for name in PRELOADED:
+        import_module(name)
+    # The first check of a type looks through all installed packages for plugins.
+    import_module("pydantic").TypeAdapter(int)
+
+
 def serve_forked(channel: socket.socket, flows: dict[str, Any]) -> NoReturn:
     """Be the launcher in a process that was just forked from a runner. Never returns."""
     try:
@@ -336,8 +353,7 @@ def serve_forked(channel: socket.socket, flows: dict[str, Any]) -> NoReturn:
         import asyncio
 
         asyncio.events._set_running_loop(None)
-        for name in PRELOADED:
-            import_module(name)
+        _warm_up()
         Launcher(channel, flows).serve()
     finally:
         os._exit(0)
@@ -357,8 +373,7 @@ def main() -> int:
     os.dup2(nothing, 0)
     os.close(nothing)
     _detach()
-    for name in PRELOADED:
-        import_module(name)
+    _warm_up()
     Launcher(channel).serve()
     return 0
 
