@@ -6,16 +6,14 @@ Run by the peer's Python against whatever `PREFECT_API_URL` names; prints one JS
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 import traceback
 import urllib.error
 import urllib.request
 import warnings
-from pathlib import Path
 from uuid import UUID
 
+from peer_cli import prefect
 from prefect import flow, get_client, task
 from prefect.artifacts import (
     Artifact,
@@ -36,7 +34,6 @@ from prefect.runtime import flow_run as running
 from prefect.variables import Variable
 
 STORIES = []
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
 def story(function):
@@ -73,18 +70,6 @@ def events(name, seconds=20.0):
         if page["events"] or time.monotonic() > deadline:
             return page["events"]
         time.sleep(0.05)
-
-
-def command(*arguments, ok=True):
-    done = subprocess.run(
-        [PREFECT, "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "300"},
-    )
-    assert (done.returncode == 0) == ok, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def artifacts_of(flow_run_id, *types):
@@ -140,16 +125,16 @@ def variables_of_a_wrong_name_or_size_are_refused():
 
 @story
 def commands_on_variables():
-    command("variable", "set", "colour", "red", "--tag", "a", "--tag", "b")
-    assert "red" in command("variable", "get", "colour")
-    command("variable", "set", "colour", "blue", ok=False)
-    command("variable", "set", "colour", '{"name": "blue"}', "--overwrite")
-    assert json.loads(command("variable", "inspect", "colour", "--output", "json"))["value"] == {
+    prefect("variable", "set", "colour", "red", "--tag", "a", "--tag", "b")
+    assert "red" in prefect("variable", "get", "colour")
+    prefect("variable", "set", "colour", "blue", code=1)
+    prefect("variable", "set", "colour", '{"name": "blue"}', "--overwrite")
+    assert json.loads(prefect("variable", "inspect", "colour", "--output", "json"))["value"] == {
         "name": "blue"
     }
-    assert "colour" in command("variable", "ls")
-    command("variable", "unset", "colour")
-    command("variable", "get", "colour", ok=False)
+    assert "colour" in prefect("variable", "ls")
+    prefect("variable", "unset", "colour")
+    prefect("variable", "get", "colour", code=1)
 
 
 @story
@@ -198,9 +183,9 @@ def versions_of_a_key():
     assert Artifact.get("versions").data == "two"
     found, made = Artifact.get_or_create(key="versions")
     assert (found.data, made) == ("two", False)
-    command("artifact", "delete", "--id", str(second.id))
+    prefect("artifact", "delete", "--id", str(second.id))
     assert Artifact.get("versions").data == "one"
-    command("artifact", "delete", "--id", str(first.id))
+    prefect("artifact", "delete", "--id", str(first.id))
     assert Artifact.get("versions") is None
     actions = [
         one["event"].rpartition(".")[2]
@@ -217,14 +202,14 @@ def commands_on_artifacts():
         warnings.simplefilter("ignore", FutureWarning)
         create_markdown_artifact("first", key="told")
         create_markdown_artifact("second", key="told")
-    listed = command("artifact", "ls")
+    listed = prefect("artifact", "ls")
     assert listed.count("told") == 1, listed
-    assert command("artifact", "ls", "--all").count("told") == 2
-    inspected = json.loads(command("artifact", "inspect", "told", "--output", "json"))
+    assert prefect("artifact", "ls", "--all").count("told") == 2
+    inspected = json.loads(prefect("artifact", "inspect", "told", "--output", "json"))
     assert {one["data"] for one in inspected} == {"first", "second"}
-    command("artifact", "delete", "told")
-    assert "told" not in command("artifact", "ls")
-    command("artifact", "inspect", "told", ok=False)
+    prefect("artifact", "delete", "told")
+    assert "told" not in prefect("artifact", "ls")
+    prefect("artifact", "inspect", "told", code=1)
 
 
 @story
@@ -249,7 +234,7 @@ def bundled_collections():
     for name in ("aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"):
         assert api("GET", f"/collections/views/{name}")[0] == 200
     assert api("GET", "/collections/views/none")[0] == 404
-    command("work-pool", "get-default-base-job-template", "--type", "process")
+    prefect("work-pool", "get-default-base-job-template", "--type", "process")
 
 
 @story

@@ -1,15 +1,13 @@
 """Stories of automations, told by the peer's own SDK and commands; see peer_stories.py."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from peer_cli import prefect
 from prefect import flow, get_client
 from prefect.automations import Automation
 from prefect.client.schemas.sorting import AutomationSort
@@ -41,19 +39,6 @@ def story(function):
 
 def client():
     return get_client(sync_client=True)
-
-
-def prefect(*arguments, code=0):
-    command = Path(sys.executable).with_name("prefect")
-    done = subprocess.run(
-        [str(command), "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "250"},
-        timeout=60,
-    )
-    assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def inspected(name):

@@ -1,14 +1,12 @@
 """Stories of blocks, told by the peer's own SDK and commands; see peer_stories.py."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import traceback
 from pathlib import Path
 from uuid import uuid4
 
+from peer_cli import prefect
 from prefect import flow, get_client
 from prefect.blocks.core import Block
 from prefect.blocks.notifications import SlackWebhook
@@ -46,19 +44,6 @@ class Warehouse(Block):
 
 def name(prefix):
     return f"{prefix}-{uuid4().hex[:8]}"
-
-
-def prefect(*arguments, code=0):
-    command = Path(sys.executable).with_name("prefect")
-    done = subprocess.run(
-        [str(command), "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "250"},
-        timeout=60,
-    )
-    assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def masked(type_slug, document):

@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import threading
 import traceback
-from pathlib import Path
 from uuid import uuid4
 
+from peer_cli import prefect
 from prefect import flow, get_client, task
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitCreate,
@@ -44,19 +41,6 @@ def make(name, limit, **fields):
 def taken(name):
     with client() as api:
         return api.read_global_concurrency_limit_by_name(name).active_slots
-
-
-def prefect(*arguments):
-    command = Path(sys.executable).with_name("prefect")
-    done = subprocess.run(
-        [str(command), "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "250"},
-        timeout=60,
-    )
-    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @story

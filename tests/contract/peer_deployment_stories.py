@@ -1,14 +1,12 @@
 """Stories of deployments and schedules, told by the peer's own SDK and commands."""
 
 import json
-import os
-import subprocess
 import sys
 import traceback
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
+from peer_cli import prefect
 from prefect import flow, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.filters import (
@@ -61,19 +59,6 @@ def scheduled(deployment_id, count=1, seconds=20.0):
             return runs
         assert time.monotonic() < end, f"{len(runs)} runs after {seconds} s"
         time.sleep(0.05)
-
-
-def command(*arguments, refused=False):
-    """What the peer's command prints."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "prefect"), "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "300"},
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode != 0) is refused, done.stdout + done.stderr
-    return done.stdout
 
 
 @story
@@ -242,25 +227,25 @@ def a_deleted_deployment_is_gone():
 def the_peers_commands():
     id, name = deploy(cron="0 3 * * *", parameters={"x": 4})
     full = f"etl/{name}"
-    assert full in command("deployment", "ls")
-    command("deployment", "schedule", "create", full, "--interval", "3600")
-    listed = command("deployment", "schedule", "ls", full)
+    assert full in prefect("deployment", "ls")
+    prefect("deployment", "schedule", "create", full, "--interval", "3600")
+    listed = prefect("deployment", "schedule", "ls", full)
     assert "cron: 0 3 * * *" in listed and "interval: 1:00:00s" in listed
     with client() as api:
         schedule = api.read_deployment_schedules(id)[0]
-    command("deployment", "schedule", "pause", full, str(schedule.id))
-    assert "False" in command("deployment", "schedule", "ls", full)
-    command("deployment", "schedule", "resume", full, str(schedule.id))
-    assert "False" not in command("deployment", "schedule", "ls", full)
-    printed = command("deployment", "run", full, "-p", "x=5", "--start-in", "10 minutes")
+    prefect("deployment", "schedule", "pause", full, str(schedule.id))
+    assert "False" in prefect("deployment", "schedule", "ls", full)
+    prefect("deployment", "schedule", "resume", full, str(schedule.id))
+    assert "False" not in prefect("deployment", "schedule", "ls", full)
+    printed = prefect("deployment", "run", full, "-p", "x=5", "--start-in", "10 minutes")
     assert "{'x': 5}" in printed
-    assert "available on the deployment" in command(
-        "deployment", "run", full, "-p", "unknown=5", refused=True
+    assert "available on the deployment" in prefect(
+        "deployment", "run", full, "-p", "unknown=5", code=1
     )
-    command("deployment", "schedule", "clear", full, "-y")
-    assert "cron" not in command("deployment", "schedule", "ls", full)
-    command("deployment", "delete", full)
-    assert full not in command("deployment", "ls")
+    prefect("deployment", "schedule", "clear", full, "-y")
+    assert "cron" not in prefect("deployment", "schedule", "ls", full)
+    prefect("deployment", "delete", full)
+    assert full not in prefect("deployment", "ls")
 
 
 def main():

@@ -5,8 +5,6 @@ Run by the peer's Python against whatever `PREFECT_API_URL` names; prints one JS
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 import traceback
@@ -14,6 +12,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from peer_cli import prefect
 from prefect import flow, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterType
@@ -21,7 +20,6 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.states import Scheduled
 
 STORIES = []
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 FLOW = """
 from prefect import flow
 
@@ -39,19 +37,6 @@ def story(function):
 
 def client():
     return get_client(sync_client=True)
-
-
-def command(*arguments, ok=True, **options):
-    done = subprocess.run(
-        [PREFECT, "--no-prompt", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "200"},
-        **options,
-    )
-    assert (done.returncode == 0) == ok, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
 
 
 def events(prefix):
@@ -188,41 +173,41 @@ def a_heartbeat_makes_a_pool_ready():
 
 @story
 def commands_on_pools():
-    assert "Created work pool" in command("work-pool", "create", "cli", "--type", "process")
-    assert "cli" in command("work-pool", "ls")
-    command("work-pool", "update", "cli", "--description", "told", "--concurrency-limit", "4")
-    assert "told" in command("work-pool", "inspect", "cli")
-    command("work-pool", "pause", "cli")
+    assert "Created work pool" in prefect("work-pool", "create", "cli", "--type", "process")
+    assert "cli" in prefect("work-pool", "ls")
+    prefect("work-pool", "update", "cli", "--description", "told", "--concurrency-limit", "4")
+    assert "told" in prefect("work-pool", "inspect", "cli")
+    prefect("work-pool", "pause", "cli")
     with client() as api:
         assert api.read_work_pool("cli").status.value == "PAUSED"
-    command("work-pool", "resume", "cli")
-    command("work-pool", "set-concurrency-limit", "cli", "2")
-    command("work-pool", "clear-concurrency-limit", "cli")
+    prefect("work-pool", "resume", "cli")
+    prefect("work-pool", "set-concurrency-limit", "cli", "2")
+    prefect("work-pool", "clear-concurrency-limit", "cli")
     with client() as api:
         assert api.read_work_pool("cli").concurrency_limit is None
-    assert "0 active" in command("work-pool", "slots", "cli")
-    command("work-pool", "preview", "cli")
-    command("work-pool", "delete", "cli")
-    command("work-pool", "inspect", "cli", ok=False)
+    assert "0 active" in prefect("work-pool", "slots", "cli")
+    prefect("work-pool", "preview", "cli")
+    prefect("work-pool", "delete", "cli")
+    prefect("work-pool", "inspect", "cli", code=1)
 
 
 @story
 def commands_on_queues():
     pool("cliq")
     of_pool = ("--pool", "cliq")
-    command("work-queue", "create", "fast", "--priority", "1", "--limit", "3", *of_pool)
-    assert "fast" in command("work-queue", "ls", *of_pool)
-    command("work-queue", "set-concurrency-limit", "fast", "5", *of_pool)
-    command("work-queue", "clear-concurrency-limit", "fast", *of_pool)
-    command("work-queue", "pause", "fast", *of_pool)
-    assert "PAUSED" in command("work-queue", "inspect", "fast", *of_pool)
-    command("work-queue", "resume", "fast", *of_pool)
-    command("work-queue", "preview", "fast", *of_pool)
-    command("work-queue", "read-runs", "fast", *of_pool)
-    assert "0 active" in command("work-queue", "slots", "fast", *of_pool)
-    command("work-queue", "delete", "fast", *of_pool)
-    command("work-queue", "create", "alone")
-    assert "default-agent-pool" in command("work-queue", "inspect", "alone")
+    prefect("work-queue", "create", "fast", "--priority", "1", "--limit", "3", *of_pool)
+    assert "fast" in prefect("work-queue", "ls", *of_pool)
+    prefect("work-queue", "set-concurrency-limit", "fast", "5", *of_pool)
+    prefect("work-queue", "clear-concurrency-limit", "fast", *of_pool)
+    prefect("work-queue", "pause", "fast", *of_pool)
+    assert "PAUSED" in prefect("work-queue", "inspect", "fast", *of_pool)
+    prefect("work-queue", "resume", "fast", *of_pool)
+    prefect("work-queue", "preview", "fast", *of_pool)
+    prefect("work-queue", "read-runs", "fast", *of_pool)
+    assert "0 active" in prefect("work-queue", "slots", "fast", *of_pool)
+    prefect("work-queue", "delete", "fast", *of_pool)
+    prefect("work-queue", "create", "alone")
+    assert "default-agent-pool" in prefect("work-queue", "inspect", "alone")
 
 
 @story
@@ -241,7 +226,7 @@ def a_worker_runs_a_deployment():
             enforce_parameter_schema=False,
         )
         run = api.create_flow_run_from_deployment(deployment_id)
-        command(
+        prefect(
             *("worker", "start", "--pool", "working", "--type", "process", "--name", "w"),
             "--run-once",
         )

@@ -60,7 +60,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
 
 
 @pytest.mark.parametrize(
-    ("file", "story"), STORIES, ids=[f"{file.stem}-{story}" for file, story in STORIES]
+    ("file", "story"),
+    # One group a file, because several processes would each tell all its stories.
+    [
+        pytest.param(
+            file, story, id=f"{file.stem}-{story}", marks=pytest.mark.xdist_group(file.stem)
+        )
+        for file, story in STORIES
+    ],
 )
 @pytest.mark.timeout(400)
 def test_story(outcomes: Outcomes, file: Path, story: str) -> None:
