@@ -135,26 +135,22 @@ def result_of(state: State, raise_on_failure: bool = True) -> Any:
     return cast(Any, get_state_result)(state, raise_on_failure, _sync=True)
 
 
-class PenstockFlowRunFuture(PenstockFuture[R]):
-    """A flow run somewhere else, followed by asking the API.
+class _RemoteFuture(PenstockFuture[R]):
+    """A run somewhere else, followed by asking the API.
 
     It is asked every half second while somebody waits. Its result can be had when it was
     persisted to a storage that this process reaches.
     """
 
-    def __init__(self, flow_run_id: UUID) -> None:
-        self.flow_run_id = flow_run_id
-        self._final: State | None = None
+    _final: State | None = None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PenstockFlowRunFuture) and other.flow_run_id == self.flow_run_id
+    def __repr__(self) -> str:
+        kind, id = self.origin
+        return f"{type(self).__name__}({kind}_id={id})"
 
-    def __hash__(self) -> int:
-        return hash(self.flow_run_id)
-
-    @property
-    def origin(self) -> tuple[str, UUID]:
-        return ("flow_run", self.flow_run_id)
+    @abstractmethod
+    def _read(self, client: Any) -> Any:
+        """The run as the API knows it."""
 
     @property
     def state(self) -> State:
@@ -166,15 +162,17 @@ class PenstockFlowRunFuture(PenstockFuture[R]):
 
     def _ask(self) -> State:
         client = import_module("penstock.client").get_client(sync_client=True)
-        return self._take(client.read_flow_run(self.flow_run_id))
+        return self._take(self._read(client))
 
-    def _take(self, flow_run: Any) -> State:
-        state: State = flow_run.state if flow_run.state is not None else PENDING
+    def _take(self, run: Any) -> State:
+        state: State = run.state if run.state is not None else PENDING
         if state.is_final():
             self._final = state
         return state
 
     def wait(self, timeout: float | None = None) -> None:
+        if self._final is not None:
+            return
         deadline = None if timeout is None else monotonic() + timeout
         while not self._ask().is_final():
             left = _left(deadline)
@@ -190,7 +188,9 @@ class PenstockFlowRunFuture(PenstockFuture[R]):
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         self.wait(timeout)
         if self._final is None:
-            raise TimeoutError(f"flow run {self.flow_run_id} was not done after {timeout} seconds")
+            kind, id = self.origin
+            name = kind.replace("_", " ")
+            raise TimeoutError(f"{name} {id} was not done after {timeout} seconds")
         return cast(R, result_of(self._final, raise_on_failure))
 
     async def aresult(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
@@ -209,6 +209,40 @@ class PenstockFlowRunFuture(PenstockFuture[R]):
 
         context = copy_context()
         threading.Thread(target=context.run, args=(watch,), daemon=True).start()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _RemoteFuture) and other.origin == self.origin
+
+    def __hash__(self) -> int:
+        return hash(self.origin)
+
+
+class PenstockFlowRunFuture(_RemoteFuture[R]):
+    """A flow run somewhere else."""
+
+    def __init__(self, flow_run_id: UUID) -> None:
+        self.flow_run_id = flow_run_id
+
+    @property
+    def origin(self) -> tuple[str, UUID]:
+        return ("flow_run", self.flow_run_id)
+
+    def _read(self, client: Any) -> Any:
+        return client.read_flow_run(self.flow_run_id)
+
+
+class PenstockDistributedFuture(_RemoteFuture[R], PenstockTaskRunFuture[R]):
+    """A task run in another process, for example of a task worker; it can be pickled."""
+
+    def __init__(self, task_run_id: UUID) -> None:
+        self.task_run_id = task_run_id
+
+    def _read(self, client: Any) -> Any:
+        return client.read_task_run(self.task_run_id)
+
+    async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """`result` for coroutines, under the contract's name."""
+        return await self.aresult(timeout, raise_on_failure)
 
 
 class PenstockFutureList(list[F], Generic[F]):
@@ -339,3 +373,4 @@ PrefectTaskRunFuture = PenstockTaskRunFuture
 PrefectConcurrentFuture = PenstockConcurrentFuture
 PrefectFutureList = PenstockFutureList
 PrefectFlowRunFuture = PenstockFlowRunFuture
+PrefectDistributedFuture = PenstockDistributedFuture

@@ -16,19 +16,22 @@ from penstock.engine.retry import delays_of, exponential_backoff
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from penstock import cache_policies, hashing, settings
+    from penstock import cache_policies, hashing, settings, task_worker
     from penstock.cache_policies import DEFAULT, NO_CACHE, CachePolicy
-    from penstock.engine import record, run
-    from penstock.futures import PenstockFuture, PenstockFutureList
+    from penstock.engine import deferral, mapping, record, run
+    from penstock.futures import PenstockDistributedFuture, PenstockFuture, PenstockFutureList
     from penstock.schemas import task_runs
 else:
     # Declaring a task is to cost little; what runs it is loaded with the first run.
     cache_policies = LazyModule("penstock.cache_policies")
+    deferral = LazyModule("penstock.engine.deferral")
     hashing = LazyModule("penstock.hashing")
+    mapping = LazyModule("penstock.engine.mapping")
     record = LazyModule("penstock.engine.record")
     run = LazyModule("penstock.engine.run")
     settings = LazyModule("penstock.settings")
     task_runs = LazyModule("penstock.schemas.task_runs")
+    task_worker = LazyModule("penstock.task_worker")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -311,17 +314,53 @@ class Task(Declared, Generic[P, R]):
     ) -> Any:
         """Start one run per element of the iterable arguments and return the list of futures.
 
+        With `deferred` the runs are left to task workers, which is possible outside of flows.
         Raises `MappingMissingIterable`, `MappingLengthMismatch`, and `RuntimeError` outside of
         flows.
         """
-        runner = self._task_runner("map")
         # Defaults are filled in per run: an iterable default is one value, not elements.
         parameters = self.signature.bind(args, kwargs, defaults=False)
+        if deferred:
+            elements = list(mapping.elements(self.signature, parameters))
+            deferrals = deferral.defer_each(self, elements, wait_for)
+            if return_state:
+                return [future.state for future in deferrals]
+            return deferrals
+        runner = self._task_runner("map")
         futures: PenstockFutureList[Any] = runner.map(self, parameters, wait_for=wait_for)
         if return_state:
             futures.wait()
             return [future.state for future in futures]
         return futures
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> PenstockDistributedFuture[R]:
+        """Leave a run to a task worker (see `serve`) and return its future at once.
+
+        The arguments are pickled into storage that the worker must reach too.
+        """
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        wait_for: Any = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> PenstockDistributedFuture[R]:
+        """`delay` with `wait_for`: the run starts when those futures are done.
+
+        Raises `ParameterBindError` for arguments that do not fit.
+        """
+        parameters = self.signature.bind(args or (), kwargs or {})
+        return deferral.defer(self, parameters, wait_for, dependencies)
+
+    def serve(self) -> None:
+        """Run what `delay` left on the server, until SIGTERM or Ctrl-C."""
+        task_worker.serve(self)
+
+    async def aserve(self) -> None:
+        """`serve` for coroutines."""
+        await task_worker.aserve(self)
 
     def _task_runner(self, method: str) -> Any:
         context = current_run.get()

@@ -148,6 +148,30 @@ class TaskRecord:
         self._fixed = ""
         self._head = ""
 
+    @classmethod
+    def adopted(cls, shape: TaskShape, run: TaskRun, inputs: Inputs, related: str) -> "TaskRecord":
+        """The run that the server knows as `run`, to be gone on with in this process."""
+        record = cls(
+            shape,
+            id=run.id,
+            name=run.name,
+            dynamic_key=run.dynamic_key,
+            inputs=inputs,
+            flow_run_id=run.flow_run_id,
+            flow_run_run_count=run.flow_run_run_count or 0,
+            related=related,
+        )
+        record.run_count = run.run_count or 0
+        record.start_time = run.start_time
+        record.expected_start_time = run.expected_start_time
+        record.total_run_time = run.total_run_time or 0.0
+        record.state = run.state
+        if run.state is not None:
+            told = {"type": run.state.type, "name": run.state.name, "message": ""}
+            record._validated = _encode(told).decode()
+            record._last = str(run.state.id)
+        return record
+
     @property
     def as_related(self) -> str:
         """This run as a related resource of events of what runs inside it."""

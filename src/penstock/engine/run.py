@@ -24,6 +24,7 @@ from penstock.engine.timeouts import can_interrupt_blocking_calls
 from penstock.results import get_default_persist_setting
 from penstock.schemas.flow_runs import FlowRun
 from penstock.schemas.states import State, StateType
+from penstock.schemas.task_runs import TaskRun
 from penstock.settings import get_current_settings
 
 NAME_SUFFIX = 3
@@ -105,6 +106,32 @@ def begin_task(
     x = TaskExecution(task, record, context, emit=send, wait_for=wait_for, chance=random.random)
     send(x.enter(State(type=StateType.PENDING, timestamp=now), now))
     return x
+
+
+def adopt_task(
+    task: Any, run: TaskRun, parameters: dict[str, Any], *, wait_for: Any = None
+) -> TaskExecution:
+    """Go on with a run that the server has, in the current context. Nothing is sent yet."""
+    outer = current_run.get()
+    flow: FlowRunContext | None = outer.flow_context if outer is not None else None  # type: ignore[assignment]
+    inputs = find_inputs(parameters, wait_for, None)
+    related = f"{flow.related_run},{flow.related_rest}" if flow is not None else ""
+    shape: TaskShape = task.shape(frozenset(run.tags))
+    record = TaskRecord.adopted(shape, run, inputs, related)
+    context = TaskRunContext(
+        task=task,
+        record=record,
+        parameters=parameters,
+        tags=frozenset(shape.tags),
+        start_time=utc_now(),
+        flow_context=flow,
+        parent=outer,
+        log_prints=_prints(task, outer),
+        persist_result=_persists(task, flow),
+    )
+    return TaskExecution(
+        task, record, context, emit=sender(), wait_for=wait_for, chance=random.random
+    )
 
 
 def _add(inputs: Inputs, dependencies: dict[str, Any]) -> None:
