@@ -181,9 +181,13 @@ def served(origin: Path) -> Iterator[tuple[GitServer, Watch]]:
 
 
 def test_credentials_are_in_no_command_line_and_in_no_file(
-    served: tuple[GitServer, Watch], work: Path
+    served: tuple[GitServer, Watch], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, watch = served
+    # A helper of the user that keeps what it hears is not told.
+    settings = work.parent / "gitconfig"
+    settings.write_text(f"[credential]\n  helper = store --file={work / 'kept'}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
     repository = GitRepository(server.url("code", f"robot:{TOKEN.replace('/', '%2F')}"))
     repository.pull()
     repository.pull()

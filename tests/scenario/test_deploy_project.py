@@ -1,7 +1,11 @@
 """`penstock deploy` and `penstock init`: from a project file to deployments on a real server."""
 
 import json
+import os
+import re
+import shlex
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,9 @@ from penstock.client import get_client
 from penstock.settings import temporary_settings
 from penstock.variables import Variable
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "schedules"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "schedules"
+TUTORIAL = ROOT / "docs" / "tutorial" / "scheduled-project.md"
 FLOW = '''
 from penstock import flow
 
@@ -29,7 +35,7 @@ ENTRY = """\
 deployments:
   - name: one
     entrypoint: flows.py:load
-    work_pool: {name: local}
+    work_pool: {name: tests}
 """
 
 Run = Callable[..., click.testing.Result]
@@ -40,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("server")) as server:
         with temporary_settings({"PENSTOCK_API_URL": server.api}):
             get_client(sync_client=True).request(
-                "POST", "/work_pools/", json={"name": "local", "type": "process"}
+                "POST", "/work_pools/", json={"name": "tests", "type": "process"}
             )
         yield server
 
@@ -73,36 +79,109 @@ def write(text: str, name: str = "penstock.yaml") -> Path:
 # --- the example ---------------------------------------------------------------------------------
 
 
-def test_the_example_project_is_deployed(server: ServerProcess, tmp_path: Path) -> None:
+class Transcript:
+    """Runs commands of the example and keeps what they print, without what differs every time."""
+
+    def __init__(self, penstock: Cli, run: Run) -> None:
+        self.penstock = penstock
+        self.run = run
+        self.lines: list[str] = []
+
+    def __call__(self, command: str) -> None:
+        done = self.run(*shlex.split(command)[1:])
+        assert done.exit_code == 0, done.output
+        self.keep(command, done.output.splitlines())
+
+    def process(self, command: str) -> None:
+        done = self.penstock(*shlex.split(command)[1:])
+        assert done.status == 0, done.out + done.err
+        self.keep(command, (done.out + done.err).splitlines())
+
+    def keep(self, command: str, printed: list[str]) -> None:
+        self.lines += [f"$ {command}", *(settled(line) for line in printed)]
+
+    def worker(self, command: str) -> None:
+        """Runs a worker until it has finished one scheduled run; the lines of that run."""
+        process = self.penstock.start(*shlex.split(command)[1:])
+        printed: list[str] = []
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                printed.append(line.rstrip())
+                name = run_named(printed, "3 arrivals from warehouse")
+                if name and any(f"'{name}' - Finished" in one for one in printed):
+                    break
+            else:
+                raise AssertionError("the worker ended by itself:\n" + "\n".join(printed))
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        own = [line for line in printed if f"'{name}' - " in line]
+        last = [line for line in err.splitlines() if line.startswith(("Stopping", "Worker"))]
+        first, *rest = out.splitlines()
+        self.keep(command, [first, *own, "^C", *last, *rest])
+
+
+def run_named(printed: list[str], said: str) -> str | None:
+    found = (re.search(rf"Flow run '([^']+)' - {said}", line) for line in printed)
+    return next((one[1] for one in found if one), None)
+
+
+def settled(line: str) -> str:
+    """The line with ids, names and times that every run has its own of left out."""
+    line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>", line)
+    line = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "<time>", line)
+    line = re.sub(r"(?<=[Ff]low run ')[a-z]+-[a-z]+(?=')", "<run>", line)
+    line = re.sub(r"(?<=  )(now|\d+ (second|minute)s? ago)$", "<when>", line)
+    line = re.sub(r"(?<=  count-arrivals  )[a-z]+-[a-z]+", "<run>", line)
+    return re.sub(r" {2,}(?=\S)", "  ", line).rstrip()
+
+
+def test_the_example_project_runs_as_the_tutorial_shows(
+    server: ServerProcess, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "schedules"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(project)
     penstock = Cli(tmp_path / "home", project, PENSTOCK_API_URL=server.api)
-    assert penstock("deploy", "--check", "-o", "json").json["problems"] == []
-    done = penstock("deploy", "--all")
-    assert (done.status, done.err) == (0, "")
-    with temporary_settings({"PENSTOCK_API_URL": server.api}):
-        often = deployment("every-two-seconds", "count-arrivals")
-        hourly = deployment("hourly", "count-arrivals")
-        workdays = deployment("workdays", "report")
-        assert often.parameters == {"source": "warehouse"}
-        assert often.work_pool_name == "local"
-        assert often.tags == ["example", "arrivals"]
-        assert often.pull_steps == [
-            {"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}
-        ]
-        assert [one.schedule.interval for one in often.schedules] == [2]
-        assert hourly.description.startswith("Say how much arrived.")
-        assert [(one.schedule.cron, one.slug) for one in hourly.schedules] == [
-            ("0 * * * *", "on-the-hour")
-        ]
-        assert workdays.global_concurrency_limit.limit == 1
-        assert sorted(one.active for one in workdays.schedules) == [False, True]
-        properties = often.parameter_openapi_schema["properties"]
-        assert properties["source"]["description"] == "Where it comes from."
+    transcript = Transcript(penstock, run)
+    transcript("penstock work-pool create local --type process")
+    transcript("penstock deploy --check")
+    transcript.process("penstock deploy --all")
+    transcript.worker("penstock worker start --pool local --name first")
+    transcript("penstock flow-run ls --flow-name count-arrivals --state Completed --limit 1")
 
-        # Deploying again changes nothing: schedules keep their ids and their planned runs.
-        assert penstock("deploy", "--all").out.count("Updated") == 3
-        assert deployment("workdays", "report").schedules == workdays.schedules
+    often = deployment("every-two-seconds", "count-arrivals")
+    hourly = deployment("hourly", "count-arrivals")
+    workdays = deployment("workdays", "report")
+    assert often.parameters == {"source": "warehouse"}
+    assert often.work_pool_name == "local"
+    assert often.tags == ["example", "arrivals"]
+    assert often.pull_steps == [
+        {"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}
+    ]
+    assert [one.schedule.interval for one in often.schedules] == [2]
+    assert hourly.description.startswith("Say how much arrived.")
+    assert [(one.schedule.cron, one.slug) for one in hourly.schedules] == [
+        ("0 * * * *", "on-the-hour")
+    ]
+    assert workdays.global_concurrency_limit.limit == 1
+    assert sorted(one.active for one in workdays.schedules) == [False, True]
+    properties = often.parameter_openapi_schema["properties"]
+    assert properties["source"]["description"] == "Where it comes from."
+
+    # Deploying again changes nothing: schedules keep their ids and their planned runs.
+    assert run("deploy", "--all").output.count("Updated") == 3
+    assert deployment("workdays", "report").schedules == workdays.schedules
+
+    shown = TUTORIAL.read_text().partition("```text\n")[2].partition("```")[0]
+    written = "\n".join(transcript.lines) + "\n"
+    if os.environ.get("PENSTOCK_TEST_WRITE"):
+        TUTORIAL.write_text(
+            TUTORIAL.read_text().replace(f"```text\n{shown}", f"```text\n{written}")
+        )
+    else:
+        assert written == shown, "run this test with PENSTOCK_TEST_WRITE=1 and look at the tutorial"
 
 
 # --- deploying -----------------------------------------------------------------------------------
@@ -166,7 +245,7 @@ def test_a_single_deployment_is_not_deployed_under_another_name(run: Run) -> Non
 
 def test_options_make_a_deployment_without_a_file(run: Run) -> None:
     done = run(
-        "deploy", "flows.py:load", "-n", "adhoc", "-p", "local", "--cron", "0 1 * * *",
+        "deploy", "flows.py:load", "-n", "adhoc", "-p", "tests", "--cron", "0 1 * * *",
         "--timezone", "Europe/Berlin", "--param", "most=5", "--param", "source=5a", "-t", "x",
         "--job-variable", "env={\"A\": \"b\"}", "--concurrency-limit", "2",
     )  # fmt: skip
@@ -212,7 +291,7 @@ def test_placeholders_are_filled_in_and_secrets_stay_where_they_are(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (ENTRY.replace("{name: local}", "{name: nowhere}"), "there is no work pool 'nowhere'"),
+        (ENTRY.replace("{name: tests}", "{name: nowhere}"), "there is no work pool 'nowhere'"),
         (ENTRY.replace("flows.py", "gone.py"), "there is no file gone.py"),
         (ENTRY.replace(":load", ":lod"), "has no flow named 'lod'"),
         (ENTRY + "    parameters: {nope: 1}\n", "takes no parameter nope; it takes source, most"),
@@ -316,7 +395,7 @@ def test_everything_that_is_missing_is_asked_for_and_saved(run: Run) -> None:
 
 
 def test_a_new_project_file_is_begun(run: Run) -> None:
-    done = run("deploy", "flows.py:load", "-n", "first", "-p", "local", answers=lines("n", "y"))
+    done = run("deploy", "flows.py:load", "-n", "first", "-p", "tests", answers=lines("n", "y"))
     assert done.exit_code == 0, done.output
     assert run("deploy", "--check").exit_code == 0
     assert run("deploy", "-n", "first").exit_code == 0
@@ -324,7 +403,7 @@ def test_a_new_project_file_is_begun(run: Run) -> None:
 
 
 def test_a_saved_deployment_can_be_declined(run: Run) -> None:
-    done = run("deploy", "flows.py:load", "-n", "kept", "-p", "local", answers=lines("n", "n"))
+    done = run("deploy", "flows.py:load", "-n", "kept", "-p", "tests", answers=lines("n", "n"))
     assert done.exit_code == 0, done.output
     assert not Path("penstock.yaml").exists()
 

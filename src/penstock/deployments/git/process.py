@@ -16,6 +16,11 @@ _HELPER = (
     "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' "
     '"$PENSTOCK_GIT_USERNAME" "$PENSTOCK_GIT_PASSWORD"; }; f'
 )
+# The repository that is meant is not the one in which this process happens to run; and what git
+# would write about itself may hold what it was given.
+_NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CURL_VERBOSE")
+SILENCE_SECONDS = 120
+_SSH = f"ssh -o BatchMode=yes -o ConnectTimeout={SILENCE_SECONDS} -o ServerAliveInterval=30"
 
 
 class GitFailed(Exception):
@@ -43,8 +48,6 @@ class Git:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            # Without a terminal of its own nothing below git can ask a question and wait.
-            start_new_session=True,
             check=False,
         )
         if done.returncode:
@@ -65,12 +68,14 @@ def environment(
 ) -> dict[str, str]:
     """The environment of git for one repository, with `login` for its host only."""
     env = dict(os.environ if inherited is None else inherited)
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_TRACE", "GIT_TRACE_CURL",
-                 "GIT_CURL_VERBOSE"):  # fmt: skip
-        env.pop(name, None)
+    for name in [one for one in env if one in _NOT_INHERITED or one.startswith("GIT_TRACE")]:
+        del env[name]
+    # Nobody can answer: what would ask a question fails instead, and what falls silent is ended.
     env["GIT_TERMINAL_PROMPT"] = "0"
     env["LC_ALL"] = "C"  # the causes of failures are known by their English texts
-    env.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+    env.setdefault("GIT_SSH_COMMAND", _SSH)
+    env.setdefault("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+    env.setdefault("GIT_HTTP_LOW_SPEED_TIME", str(SILENCE_SECONDS))
     if login is not None:
         env["PENSTOCK_GIT_USERNAME"] = login.username
         env["PENSTOCK_GIT_PASSWORD"] = login.password

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
+MOST_LINES = 200
+LONGEST_LINE = 4000
 
 # Greedy up to the last `@` before the path, because a password may hold one.
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"<>]*@")
@@ -58,11 +60,21 @@ def sanitised(text: str, secrets: Iterable[str] = ()) -> str:
     for spelling in _spellings(secrets):
         text = re.sub(re.escape(spelling), HIDDEN, text, flags=re.IGNORECASE)
     text = _PRIVATE_KEY.sub(HIDDEN, text)
+    text = "\n".join(_bounded(text.splitlines()))
     text = without_userinfo(text)
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
     text = _SCHEME_VALUE.sub(rf"\1 {HIDDEN}", text)
     text = _NAMED.sub(rf"\1\2{HIDDEN}", text)
     return _SHAPES.sub(HIDDEN, text)
+
+
+def _bounded(lines: list[str]) -> list[str]:
+    """The last lines, without overlong ones: looking for shapes costs more than looking for words,
+    and a part of a line may hold a part of a secret that no longer looks like one."""
+    return [
+        line if len(line) <= LONGEST_LINE else f"({len(line)} characters left out)"
+        for line in lines[-MOST_LINES:]
+    ]
 
 
 def _spellings(secrets: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ in one of the spellings it may take. The secret, in every spelling, must not be 
 import base64
 import itertools
 import random
+import time
 from urllib.parse import quote, quote_plus, unquote
 
 import pytest
@@ -127,6 +128,18 @@ def test_user_information_of_every_address_is_taken_out() -> None:
 
 def test_the_longer_secret_is_hidden_as_a_whole() -> None:
     assert sanitised("abcd-abcd-efgh", ["abcd", "abcd-efgh"]) == f"{HIDDEN}-{HIDDEN}"
+
+
+def test_output_that_is_made_to_be_slow_is_not() -> None:
+    begin = time.process_time()
+    for hostile in ("a://b:" * 200_000, "token=\n" * 200_000, "://@:" * 200_000, "\x1b]" * 300_000):
+        assert len(sanitised(hostile + "s3cret", ["s3cret"])) < 100_000
+    assert time.process_time() - begin < 5
+
+
+def test_a_long_line_and_the_secret_in_it_are_left_out() -> None:
+    line = "x" * 5000 + " https://u:unconfigured@h"
+    assert sanitised(f"first\n{line}\nlast") == f"first\n({len(line)} characters left out)\nlast"
 
 
 def test_an_empty_secret_changes_nothing() -> None:
