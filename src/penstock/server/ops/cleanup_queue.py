@@ -332,6 +332,5 @@ def as_text(id: UUID | str) -> str:
 
 
 def bindings(tx: Tx, ids: Collection[str]) -> dict[str, Any]:
-    """What the flow runs of messages say now, by message."""
-    rows = tx.all("cleanup.bindings", ids=sorted(ids))
-    return {row["id"]: {**row, "run_id": row["id"]} for row in rows}
+    """What the ledger and the flow runs of messages say now, by message."""
+    return {row["id"]: row for row in tx.all("cleanup.bindings", ids=sorted(ids))}

@@ -51,6 +51,7 @@ from penstock.server.queue.redis_hash import (
     message_of,
     milliseconds,
     paired,
+    scored,
     written,
 )
 from penstock.server.queue.redis_lines import FAILURES, Aborted, Line, Lines
@@ -400,12 +401,12 @@ class RedisQueue(LedgerQueue):
         )
         merged: dict[str, int] = {}
         for flat in replies:
-            for id, score in zip(flat[::2], flat[1::2], strict=True):
+            for id, score in scored(flat):
                 merged[id.decode()] = min(int(float(score)), merged.get(id.decode(), 1 << 62))
         places = sorted((score, id) for id, score in merged.items())
         if after is not None:
             places = [place for place in places if place > after]
-        return places, any(len(flat) >= 2 * limit for flat in replies)
+        return places, any(len(scored(flat)) >= limit for flat in replies)
 
     async def _candidates(
         self, pool: str, ids: list[str], kinds: Collection[str]
@@ -450,13 +451,25 @@ class RedisQueue(LedgerQueue):
         except ServiceUnavailable:
             # What the run says now is a refinement; the stored target is good enough.
             rows = {}
+        current = [one for one in requests if not await self._is_stale(one, rows)]
         won = await asyncio.gather(
-            *(self._claim(request, rows.get(request.message_id)) for request in requests)
+            *(self._claim(request, rows.get(request.message_id)) for request in current)
         )
         reservations = [found for found in won if found is not None]
         if reservations:
             self._note_alive()
         return reservations
+
+    async def _is_stale(self, request: ClaimRequest, rows: dict[str, Any]) -> bool:
+        """Whether Redis shows an older form of a message than the ledger has, as after a failover
+        that lost the last writes; then it is written anew instead of delivered."""
+        row = rows.get(request.message_id)
+        if row is None or row["fence"] <= request.fence:
+            return False
+        message = await self._store.read(cleanup_mirror.ledger_message, request.message_id)
+        if message is not None:
+            await self._install(message)
+        return True
 
     async def _claim(self, request: ClaimRequest, row: Any) -> Reservation | None:
         token = new_token()
@@ -622,7 +635,9 @@ class RedisQueue(LedgerQueue):
         now = instant_of(int(time[0]) * 1_000_000 + int(time[1])) + self.shift
         found: dict[str, float] = {}
         for at, pool in enumerate(wanted):
-            scores = [float(reply[1]) for reply in replies[2 * at : 2 * at + 2] if reply]
+            scores = [
+                float(score) for reply in replies[2 * at : 2 * at + 2] for _, score in scored(reply)
+            ]
             if scores:
                 due = (min(scores) - milliseconds(now)) / 1_000
                 found[pool] = max(due, 0.0)

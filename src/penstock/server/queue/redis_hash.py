@@ -155,6 +155,13 @@ def paired(flat: list[bytes]) -> dict[bytes, bytes]:
     return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def scored(reply: list[Any]) -> list[tuple[bytes, Any]]:
+    """Members with their scores: a flat list in the second protocol, pairs in the third."""
+    if reply and isinstance(reply[0], list):
+        return [(member, score) for member, score in reply]
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
 def written(
     keys: Keys, before: Message | None, after: Message, placement_wait: float
 ) -> list[Command]:

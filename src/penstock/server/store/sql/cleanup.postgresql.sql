@@ -22,9 +22,10 @@ WHERE m.id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)))
 FOR UPDATE OF m SKIP LOCKED
 
 -- name: cleanup.bindings
-SELECT m.id, r.infrastructure_pid AS run_pid, r.state_type AS run_state
+-- What the ledger and the flow runs of messages say now.
+SELECT m.id, m.fence, r.id AS run_id, r.infrastructure_pid AS run_pid, r.state_type AS run_state
 FROM cleanup_message AS m
-JOIN flow_run AS r ON r.id = m.flow_run_id
+LEFT JOIN flow_run AS r ON r.id = m.flow_run_id
 WHERE m.id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)))
 
 -- name: cleanup.peek

@@ -39,10 +39,10 @@ LEFT JOIN flow_run AS r ON r.id = m.flow_run_id
 WHERE m.id IN (SELECT value FROM json_each(:ids)) AND m.state = 0 AND m.available_at <= :now;
 
 -- name: cleanup.bindings
--- What the flow runs of messages say now.
-SELECT m.id, r.infrastructure_pid AS run_pid, r.state_type AS run_state
+-- What the ledger and the flow runs of messages say now.
+SELECT m.id, m.fence, r.id AS run_id, r.infrastructure_pid AS run_pid, r.state_type AS run_state
 FROM cleanup_message AS m
-JOIN flow_run AS r ON r.id = m.flow_run_id
+LEFT JOIN flow_run AS r ON r.id = m.flow_run_id
 WHERE m.id IN (SELECT value FROM json_each(:ids));
 
 -- name: cleanup.update
