@@ -17,10 +17,11 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
 from msgspec import convert
@@ -148,7 +149,7 @@ class TaskWorker:
     async def astop(self) -> None:
         self.stop()
 
-    def __enter__(self) -> TaskWorker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -195,7 +196,8 @@ class TaskWorker:
                 taken = claimed is not None
                 duplex.send(b'{"type":"ack"}')
                 if claimed is not None:
-                    pool.submit(partial(self._run, claimed))
+                    # With the settings that hold here.
+                    pool.submit(partial(copy_context().run, self._run, claimed))
                 return
         finally:
             if not taken and self._slots is not None:
@@ -271,9 +273,9 @@ def _served(task: Any) -> Any:
     if not hasattr(task, "task_key"):
         raise TypeError(f"{task!r} is no task; declare it with @task to serve it")
     options: dict[str, Any] = {"persist_result": True}
-    if task.cache_policy is None or task.cache_policy is NO_CACHE:
-        if task.result_storage_key is None:
-            options["cache_policy"] = DEFAULT
+    uncached = task.cache_policy is None or task.cache_policy is NO_CACHE
+    if uncached and task.result_storage_key is None:
+        options["cache_policy"] = DEFAULT
     return task.with_options(**options)
 
 

@@ -10,6 +10,7 @@ from penstock.cli.lazy import Entry, LazyGroup
 from penstock.schemas.errors import PenstockException
 
 ENTRIES = {
+    "api": Entry("penstock.cli.api:api", "Send one request to the API."),
     "artifact": Entry("penstock.cli.artifact:artifact", "Look at artifacts of runs."),
     "audit": Entry(
         "penstock.cli.audit:audit", "Ask the audit trail who changed what, and verify it."
@@ -24,6 +25,7 @@ ENTRIES = {
         "Limit how many task runs of a tag run at once.",
     ),
     "config": Entry("penstock.cli.config:config", "View and change settings of the profile."),
+    "dashboard": Entry("penstock.cli.dashboard:dashboard", "Open the UI."),
     "deploy": Entry(
         "penstock.cli.deploy:deploy", "Make the deployments of a project file, or one of a flow."
     ),
@@ -46,6 +48,8 @@ ENTRIES = {
     "init": Entry("penstock.cli.init:init", "Begin a project: write its project file."),
     "profile": Entry("penstock.cli.profile:profile", "Choose and edit profiles."),
     "server": Entry("penstock.cli.server:server", "Start, stop and look after a server."),
+    "shell": Entry("penstock.cli.shell:shell", "Run shell commands as flows."),
+    "task": Entry("penstock.cli.task:task", "Serve tasks to run in the background."),
     "task-run": Entry("penstock.cli.task_run:task_run", "Look at task runs."),
     "token": Entry("penstock.cli.token:token", "Make, list and revoke named API tokens."),
     "variable": Entry("penstock.cli.variable:variable", "Read and set variables."),

@@ -128,7 +128,9 @@ def _with_states(value: Any, local: dict[int, PenstockFuture[Any]]) -> Any:
 
 
 def _is_many(value: Any) -> bool:
-    return value is not None and not isinstance(value, PenstockFuture) and hasattr(value, "__iter__")
+    return (
+        value is not None and not isinstance(value, PenstockFuture) and hasattr(value, "__iter__")
+    )
 
 
 def _task_inputs(inputs: Inputs) -> dict[str, list[Any]]:
