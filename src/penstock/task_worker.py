@@ -197,7 +197,7 @@ class TaskWorker:
                 duplex.send(b'{"type":"ack"}')
                 if claimed is not None:
                     # With the settings that hold here.
-                    pool.submit(partial(copy_context().run, self._run, claimed))
+                    pool.submit(partial(copy_context().run, partial(self._run, claimed)))
                 return
         finally:
             if not taken and self._slots is not None:
