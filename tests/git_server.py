@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     root: ClassVar[Path]
     login: ClassVar[tuple[str, str] | None]
     redirect: ClassVar[str | None]
-    while_asked: ClassVar[Callable[[], None]]
+    while_asked: ClassVar[Any]
     seen: ClassVar[list[str | None]]
 
     def do_GET(self) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from penstock.base.dual import Blocking
 from penstock.base.lazy import LazyModule
+from penstock.deployments.git.redaction import sanitised
 from penstock.schemas.errors import PenstockImportError
 
 # Only those who use it need it, together with the package for their storage.
@@ -74,8 +75,9 @@ class RemoteStorage:
         except ImportError:
             package = PACKAGES.get(self._scheme, "the package for it")
             raise PenstockImportError(
-                f"remote storage of the kind {self._scheme!r} needs fsspec and {package}; "
-                f"install them where the code is pulled"
+                f"remote storage of the kind {self._scheme!r} needs `penstock[remote]` and "
+                f"{package}; "
+                "install them where the code is pulled"
             ) from None
         try:
             system.get(
@@ -84,14 +86,16 @@ class RemoteStorage:
                 recursive=True,
             )
         except Exception as error:  # every file system raises its own
-            raise RuntimeError(self._failure(error)) from error
+            cause = None if self._settings else error  # which may hold the credentials
+            raise RuntimeError(self._failure(error)) from cause
 
     def _failure(self, error: Exception) -> str:
         said = f"{type(error).__name__} {error}"
         flat = said.lower().replace(" ", "").replace("_", "")
         hint = next((text for sign, text in _HINTS if sign in flat), None)
         where = f"the code at {self._scheme}://{self._remote_path} could not be pulled"
-        return f"{where}: {hint or said.strip()}"
+        secrets = [str(value) for value in self._revealed_settings().values()]
+        return f"{where}: {hint or sanitised(said.strip(), secrets)}"
 
     def _revealed_settings(self) -> dict[str, Any]:
         revealed: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from ruamel.yaml.resolver import VersionedResolver
 from penstock.schemas.errors import PenstockException
 
 BOM = "\ufeff"
+MOST_VALUES = 100_000
 Key = str | int
 Path_ = Sequence[Key]
 
@@ -113,8 +114,8 @@ class Document:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 data = yaml.load(self.text)
-            if _holds_itself(data, set()):
-                raise ValueError("an anchor is used inside itself")
+            if _size(data, {}) > MOST_VALUES:
+                raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
             return data, yaml.parser.events
         except MarkedYAMLError as error:
             raise self._unreadable(error) from None
@@ -274,17 +275,22 @@ class Document:
         return None
 
 
-def _holds_itself(value: Any, above: set[int], seen: set[int] | None = None) -> bool:
-    """Whether a collection is reached again below itself. Shared values are looked at once."""
-    seen = set() if seen is None else seen
-    if not isinstance(value, dict | list) or id(value) in seen:
-        return id(value) in above
-    seen.add(id(value))
-    above.add(id(value))
-    below = value.values() if isinstance(value, dict) else value
-    found = any(_holds_itself(one, above, seen) for one in below)
-    above.remove(id(value))
-    return found
+def _size(value: Any, known: dict[int, int | None]) -> int:
+    """How many values there are when every alias is written out; shared ones are looked at once.
+
+    Raises `ValueError` for a collection that holds itself.
+    """
+    if not isinstance(value, dict | list):
+        return 1
+    size = known.setdefault(id(value), 0)
+    if size is None:
+        raise ValueError("an anchor is used inside itself")
+    if not size:
+        known[id(value)] = None
+        below = value.values() if isinstance(value, dict) else value
+        size = 1 + sum(_size(one, known) for one in below)
+        known[id(value)] = size
+    return size
 
 
 class _Parser(Parser):

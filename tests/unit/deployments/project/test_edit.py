@@ -340,6 +340,8 @@ UNREADABLE = {
     "unknown anchor": "deployments: *nope\n",
     "an object": "name: !!python/object/apply:os.getcwd []\n",
     "itself": "deployments: &a [*a]\n",
+    "too much": "a0: &a0 [x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)),
     "a list": "- name: a\n",
     "a text": "just words\n",
     "deployments is a mapping": "deployments: {name: a}\n",
