@@ -106,8 +106,7 @@ def serve_runs_what_is_asked_for():
         done = until(lambda: finished(run.id))
         assert done.state_name == "Completed", done.state
         assert "of-the-peer" in done.tags
-        serving.send_signal(signal.SIGTERM)
-        until(lambda: serving.poll() is not None)
+        serving.send_signal(signal.SIGINT)
         until(lambda: client().read_deployment(deployment.id).paused)
 
 

@@ -20,6 +20,7 @@ from penstock.client import get_client
 from penstock.engine import signals, telemetry
 from penstock.flows import Flow, load_flow_from_entrypoint, run_flow
 from penstock.logging import flow_run_logger, flush_logs, get_logger
+from penstock.runner.dependencies import INSTALLED, install_command
 from penstock.runner.workspace import Workspace, prepare
 from penstock.schemas.deployments import Deployment
 from penstock.schemas.errors import (
@@ -161,7 +162,27 @@ def _load(
     workspace = (
         prepare(deployment, run, logger) if deployment is not None else Workspace(Path.cwd())
     )
-    return load_flow_from_entrypoint(entrypoint or workspace.entrypoint(run))
+    found = entrypoint or workspace.entrypoint(run)
+    if deployment is not None:
+        _go_on_with_dependencies(found, logger)
+    return load_flow_from_entrypoint(found)
+
+
+def _go_on_with_dependencies(entrypoint: str, logger: Any) -> None:
+    """Become a process with the project's dependencies, where that is asked for and possible."""
+    base = environment_variable("STORAGE_BASE_PATH")
+    command, missing = install_command(
+        Path.cwd(), entrypoint, workspace=Path(base) if base is not None else None
+    )
+    if command is None:
+        if missing:
+            logger.warning("Dependencies are not installed: %s", missing)
+        return
+    logger.info("Installing what the project in %s needs", command[4])
+    telemetry.flush(FLUSH_SECONDS)
+    flush_logs(FLUSH_SECONDS)
+    os.environ[INSTALLED] = "true"
+    os.execv(command[0], command)  # noqa: S606 - uv as found on the path
 
 
 def _deployment_of(run: FlowRun) -> Deployment:

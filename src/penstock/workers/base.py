@@ -483,7 +483,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         await self._begin_channel()
         self._watcher = Watcher(
             self._watched,
-            on_work=self.dispatcher.wake,
+            on_work=self._on_work,
             on_cancelling=self._on_cancelling,
             on_connected=self._on_connected,
         )
@@ -589,6 +589,11 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
     def _on_snapshot(self, pool: dict[str, Any]) -> None:
         with suppress(MsgspecError):
             self._take_pool(convert(pool, WorkPool, strict=False))
+
+    def _on_work(self) -> None:
+        """An event tells of work. The channel tells more exactly, while there is one."""
+        if self._channel is None or not self._channel.healthy:
+            self.dispatcher.wake()
 
     def _on_work_ready(self, work: WorkReady) -> None:
         self.dispatcher.wake()
