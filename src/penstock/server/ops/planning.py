@@ -14,6 +14,7 @@ from msgspec import Struct
 from penstock.base import json
 from penstock.base.ids import uuid7
 from penstock.schemas.errors import RequestInvalid
+from penstock.schemas.flow_runs import FlowRunPolicy
 from penstock.schemas.schedules import stored_schedule
 from penstock.schemas.states import StateDetails
 from penstock.server.domain.naming import name_for
@@ -28,6 +29,7 @@ AUTO_SCHEDULED = "auto-scheduled"
 """The tag of runs that the scheduler made."""
 _REST = timedelta(seconds=60)
 """How long after its first runs the others of a new schedule are planned, at the latest."""
+_POLICY = json.text(FlowRunPolicy())
 _MESSAGE = "Planned by the deployment's schedule."
 _FAILURES = (RequestInvalid, ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -205,6 +207,7 @@ def _shared(source: Row) -> dict[str, Any]:
     return {
         **{name: source[name] for name in copied},
         "parameters": bytes(parameters).decode(),
+        "policy": _POLICY,
         "tags": json.text(list(dict.fromkeys(tags))),
         "labels": json.text(labels),
         "created_by": json.text(created_by),

@@ -73,12 +73,12 @@ WHERE s.id IN (SELECT value FROM json_each(:ids));
 -- name: deployment_schedule.insert_run
 -- A run in its first state, which is inserted after it; nothing when its date has a run already.
 INSERT INTO flow_run (
-    id, flow_id, deployment_id, deployment_version, name, parameters, tags, labels,
+    id, flow_id, deployment_id, deployment_version, name, parameters, empirical_policy, tags, labels,
     idempotency_key, auto_scheduled, created_by, infrastructure_document_id, work_queue_id,
     work_queue_name, state_id, state_type, state_name, state_timestamp, version,
     expected_start_time, next_scheduled_start_time, created, updated
 ) VALUES (
-    :id, :flow_id, :deployment_id, :version, :name, :parameters, :tags, :labels, :key, TRUE,
+    :id, :flow_id, :deployment_id, :version, :name, :parameters, :policy, :tags, :labels, :key, TRUE,
     :created_by, :infrastructure_document_id, :work_queue_id, :work_queue_name, :state_id,
     'SCHEDULED', 'Scheduled', :now, 1, :time, :time, :now, :now
 )
