@@ -15,6 +15,7 @@ from uuid import UUID
 from penstock.base import json
 from penstock.schemas.errors import BodyTooLarge, Refusal, ServiceUnavailable
 from penstock.schemas.operations import Operation
+from penstock.schemas.tokens import Scope
 from penstock.server.api.access import Caller
 from penstock.server.api.answers import (
     BROKEN,
@@ -49,6 +50,9 @@ logger = logging.getLogger("penstock.server.api")
 
 DRAINED_PIECES = 4_000
 """Pieces (of up to 64 KiB) of a refused body that are read before the connection is closed."""
+SECRETS = "include_secrets"
+"""The parameter of operations that answer with the secrets of blocks."""
+NOBODY = Caller(ANONYMOUS, Scope.READ)
 OLDEST_API_VERSION = (0, 8, 0)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _CLIENT = re.compile(r"(?:prefect|penstock)/(\d+(?:\.\d+)*)")
@@ -123,6 +127,7 @@ class Route:
         "decode_body",
         "decode_query",
         "handler",
+        "may_ask_secrets",
         "operation",
         "scope",
         "title",
@@ -134,6 +139,9 @@ class Route:
         self.handler = handler
         self.scope = operation.needed_scope
         self.title = f"{operation.method} {operation.path}"
+        self.may_ask_secrets = SECRETS in (query.name for query in operation.query) or (
+            SECRETS in getattr(operation.body, "__struct_fields__", ())
+        )
         self.decode_body = (
             BodyDecoder(operation.body, required=operation.body_required)
             if operation.body is not None
@@ -228,20 +236,20 @@ class Adapter:
             return _preflight(self._edge.config, headers, allowed=allowed)
         match = self._routes.find(method, path)
         target = match.target if match is not None else None
-        actor = ANONYMOUS
+        caller = NOBODY
         if not (target is not None and target.operation.open):
-            caller = await self._gate(method, headers, origin, target)
-            if isinstance(caller, Answer):
-                await self._note_refusal(caller, scope, headers, id, target)
-                return caller
-            actor = caller.actor
+            gated = await self._gate(method, headers, origin, target)
+            if isinstance(gated, Answer):
+                await self._note_refusal(gated, scope, headers, id, target)
+                return gated
+            caller = gated
         if target is None:
             if match is not None:
                 allow = ", ".join(sorted(match.allowed)).encode()
                 return detail(405, "Method Not Allowed", [(b"allow", allow)])
             return self._redirect(scope, path)
         assert match is not None
-        return await self._serve(target, match.params, scope, headers, receive, actor, id)
+        return await self._serve(target, match.params, scope, headers, receive, caller, id)
 
     async def _gate(
         self,
@@ -304,7 +312,7 @@ class Adapter:
         scope: Mapping[str, Any],
         headers: dict[bytes, bytes],
         receive: Receive,
-        actor: Actor,
+        caller: Caller,
         id: str,
     ) -> Answer:
         operation = route.operation
@@ -322,11 +330,16 @@ class Adapter:
                 route.params(found),
                 route.decode_query(_query(query)) if route.decode_query is not None else {},
                 route.decode_body(body) if route.decode_body is not None else None,
-                self._context(route, scope, headers, api_version, actor, id),
+                self._context(route, scope, headers, api_version, caller.actor, id),
                 headers,
                 body,
                 self._edge,
             )
+            if route.may_ask_secrets and _asks_secrets(call) and not caller.may(Scope.WRITE):
+                # Whoever may use a block's secrets can do more than read.
+                answer = detail(403, f"{caller.refusal(Scope.WRITE)} Ask without {SECRETS}.")
+                await self._note_refusal(answer, scope, headers, id, route)
+                return answer
             value = await route.handler(call)
             return _answer(operation, value)
         except Refusal as error:
@@ -432,6 +445,10 @@ class Adapter:
         scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1") or scope["scheme"]
         root = scope.get("root_path", "")
         return f"{scheme}://{host.decode('latin-1')}{root}{self._edge.config.base_path}"
+
+
+def _asks_secrets(call: Call) -> bool:
+    return bool(call.query.get(SECRETS) or getattr(call.body, SECRETS, False))
 
 
 def _answer(operation: Operation, value: Any) -> Answer:

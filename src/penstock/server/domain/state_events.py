@@ -9,6 +9,7 @@ from msgspec import Struct
 from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, Resource
 from penstock.schemas.flow_runs import CreatedBy
 from penstock.schemas.states import State, StateType
+from penstock.server.domain.redaction import without_credentials
 
 MESSAGE_LENGTH = 100_000
 """Characters of a state's message that an event carries."""
@@ -50,7 +51,7 @@ def resource(subject: Subject, state: State) -> Resource:
         RESOURCE_ID: f"prefect.flow-run.{subject.id}",
         RESOURCE_NAME: subject.name,
         "prefect.run-count": str(subject.run_count),
-        "prefect.state-message": shortened(state.message or ""),
+        "prefect.state-message": shortened(without_credentials(state.message or "")),
         "prefect.state-name": state.name or "",
         "prefect.state-timestamp": state.timestamp.isoformat(),
         "prefect.state-type": state.type,
@@ -95,7 +96,9 @@ def snapshot(state: State) -> dict[str, Any]:
     return {
         "state_type": state.type,
         "state_name": state.name,
-        "state_message": None if state.message is None else state.message[:AUDITED_LENGTH],
+        "state_message": None
+        if state.message is None
+        else without_credentials(state.message)[:AUDITED_LENGTH],
     }
 
 
@@ -148,7 +151,7 @@ def _creator(created_by: CreatedBy | None) -> Iterable[Resource]:
 def _told(state: State) -> dict[str, Any]:
     told: dict[str, Any] = {"type": state.type, "name": state.name}
     if state.message is not None:
-        told["message"] = shortened(state.message)
+        told["message"] = shortened(without_credentials(state.message))
     if state.type is StateType.PAUSED:
         told["pause_reschedule"] = "true" if state.state_details.pause_reschedule else "false"
     return told

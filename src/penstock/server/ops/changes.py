@@ -20,13 +20,17 @@ from penstock.schemas.events import (
     Resource,
 )
 from penstock.server.domain.differences import differences
-from penstock.server.domain.redaction import redacted
+from penstock.server.domain.redaction import redacted, shown
 from penstock.server.ops.context import Context
 from penstock.server.ops.emit import payload_text
 from penstock.server.store.transaction import Tx
 
 # Columns that change with every write and say nothing about what was changed.
 _BOOKKEEPING = frozenset({"created", "updated"})
+ACTORS = "penstock.actor."
+"""What the id of an actor's resource begins with."""
+CLAIMED = "penstock.claimed"
+"""Marks a related resource that only the caller vouches for."""
 MAXIMUM_INVOLVED = 5
 """Related resources kept free for the actor and what it claims to work for."""
 
@@ -78,10 +82,10 @@ def record(tx: Tx, context: Context, change: Change) -> UUID | None:
         resource={
             RESOURCE_ID: f"prefect.{change.kind}.{change.id}",
             RESOURCE_NAME: change.name,
-            **change.labels,
+            **shown(dict(change.labels), context.redact_keys),
         },
-        related=change.related,
-        payload=change.payload,
+        related=shown(list(change.related), context.redact_keys),
+        payload=redacted(_plain(change.payload), context.fingerprint_key, context.redact_keys),
         occurred=change.occurred,
         follows=change.follows,
         kind=change.kind,
@@ -166,8 +170,11 @@ def _snapshot(
     if row is None:
         return None
     kept = {name: value for name, value in row.items() if name not in _BOOKKEEPING}
-    plain = json.decode(json.encode(kept))
-    return redacted(plain, context.fingerprint_key, context.redact_keys, secret)
+    return redacted(_plain(kept), context.fingerprint_key, context.redact_keys, secret)
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    return json.decode(json.encode(document)) if document else {}
 
 
 def _members(
@@ -188,7 +195,7 @@ def _involved(context: Context) -> list[Resource]:
     actor = context.actor
     found: list[Resource] = [
         {
-            RESOURCE_ID: f"penstock.actor.{actor.type}.{actor.id}",
+            RESOURCE_ID: f"{ACTORS}{actor.type}.{actor.id}",
             RESOURCE_ROLE: "actor",
             RESOURCE_NAME: actor.name,
         }
@@ -201,7 +208,7 @@ def _involved(context: Context) -> list[Resource]:
             {
                 RESOURCE_ID: f"prefect.{kind}.{id}",
                 RESOURCE_ROLE: "initiator",
-                "penstock.claimed": "true",
+                CLAIMED: "true",
                 **({RESOURCE_NAME: named[f"{kind}-name"]} if f"{kind}-name" in named else {}),
             }
             for kind, id in context.claims

@@ -4,6 +4,7 @@ Every operation is `op(tx, context, *path_parameters, body=..., **query)`, named
 operation table, and opens exactly one transaction: the one it is given.
 """
 
+import os
 from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from msgspec import Struct
 from penstock.server.domain.redaction import REDACT_KEYS
 
 T = TypeVar("T")
+_PROCESS_KEY = os.urandom(32)
 
 ActorType = Literal[
     "user", "token", "automation", "schedule", "service", "worker", "anonymous", "migration"
@@ -90,8 +92,9 @@ class Context(Struct, frozen=True, kw_only=True):
     """The flow run, and the number of its claim, under which the caller writes."""
     redact_keys: tuple[str, ...] = REDACT_KEYS
     """Patterns of member names whose values audit rows and events hide."""
-    fingerprint_key: bytes = b""
-    """Key of the fingerprints that stand for secrets in audit rows; one per installation."""
+    fingerprint_key: bytes = _PROCESS_KEY
+    """Key of the fingerprints that stand for secrets in audit rows; one per installation. Without
+    it fingerprints can be compared within this process only, and guessed at by nobody."""
     encryption_keys: tuple[bytes, ...] = ()
     """Configured keys of block documents, the one that seals first; without, the database's own."""
     base_url: str = ""

@@ -19,11 +19,14 @@ from penstock.schemas.events import (
     EventPage,
     EventsCountBody,
     EventsFilterBody,
+    Resource,
     TimeUnit,
 )
 from penstock.server.domain import buckets
 from penstock.server.domain.event_rules import problem, too_large
+from penstock.server.domain.redaction import shown
 from penstock.server.ops import views
+from penstock.server.ops.changes import ACTORS, CLAIMED
 from penstock.server.ops.context import Context
 from penstock.server.ops.page_tokens import open_token, sign
 from penstock.server.ops.recorder import record
@@ -66,19 +69,32 @@ def ingest(tx: Tx, context: Context, events: Sequence[Event]) -> int:
                 "occurred": event.occurred,
                 "received": received,
                 "event": event.event,
-                "resource_id": event.resource[RESOURCE_ID],
-                "resource": event.resource,
-                "related": event.related,
-                "payload": event.payload,
+                "resource_id": resource[RESOURCE_ID],
+                "resource": resource,
+                "related": _related(event, context),
+                "payload": shown(event.payload, context.redact_keys),
                 "follows": event.follows,
             }
             for event in events
+            for resource in (shown(event.resource, context.redact_keys),)
         ],
     )
     record(tx, events)
     if new:
         tx.wake("events")
     return new
+
+
+def _related(event: Event, context: Context) -> list[Resource]:
+    """The related resources without secrets. Who asked for a change is the server's to say, so an
+    actor in an event of a client is marked as its claim."""
+    related = shown(event.related, context.redact_keys)
+    if any(one[RESOURCE_ID].startswith(ACTORS) for one in related):
+        return [
+            {**one, CLAIMED: "true"} if one[RESOURCE_ID].startswith(ACTORS) else one
+            for one in related
+        ]
+    return related
 
 
 class _Token(Struct, frozen=True):

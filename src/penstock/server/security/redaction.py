@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
-MASK = "********"
+from penstock.server.domain.redaction import HIDDEN, without_credentials
+
+MASK = HIDDEN
 _SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|api_?key|auth(orization|_string)?$|credential"
-    r"|private_?key|connection_?(string|url)|cookie",
+    r"pass(word|wd|phrase)?$|secret|token|api[_-]?key|auth(orization|[_-]string)?$|credential"
+    r"|private[_-]?key|connection[_-]?(string|url)|cookie",
     re.IGNORECASE,
 )
-_CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
 MAXIMUM_DEPTH = 20
 MAXIMUM_ITEMS = 100
 MAXIMUM_TEXT = 2_000
@@ -39,7 +40,7 @@ def echo(value: Any, depth: int = 0) -> Any:
         return [echo(item, depth + 1) for item in value[:MAXIMUM_ITEMS]]
     if isinstance(value, str):
         shown = value if len(value) <= MAXIMUM_TEXT else value[:MAXIMUM_TEXT] + "..."
-        return _CREDENTIALS_IN_URL.sub(r"\1" + MASK + "@", shown)
+        return without_credentials(shown)
     return value
 
 
@@ -55,5 +56,5 @@ def masked(document: Any) -> Any:
     if isinstance(document, list):
         return [masked(item) for item in document]
     if isinstance(document, str):
-        return _CREDENTIALS_IN_URL.sub(r"\1" + MASK + "@", document)
+        return without_credentials(document)
     return document
