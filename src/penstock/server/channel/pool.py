@@ -6,7 +6,7 @@ accord. A missed wake-up is made good by the workers' heartbeats and polls.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -60,8 +60,8 @@ class PoolChannel:
     def start(self) -> None:
         """Begin to follow the pool."""
         self._tasks = [
-            asyncio.create_task(self._follow_changes(), name="pool-changes"),
-            asyncio.create_task(self._follow_work(), name="pool-work"),
+            asyncio.create_task(self._keep(self._follow_changes), name="pool-changes"),
+            asyncio.create_task(self._keep(self._follow_work), name="pool-work"),
         ]
 
     async def stop(self) -> None:
@@ -85,6 +85,18 @@ class PoolChannel:
         if connection.wants_work_ready:
             self._bus.wake(work_topic(self.pool_id))
 
+    async def _keep(self, follow: Callable[[], Awaitable[None]]) -> None:
+        """Go on following, whatever happens; what was missed is looked at first."""
+        while True:
+            try:
+                await follow()
+            except Refusal as error:
+                logger.warning("pool %s: %s", self.pool_id, error.detail)
+            except Exception:
+                # A service loop: a fault in one look must not end all later ones.
+                logger.exception("following pool %s failed", self.pool_id)
+            await asyncio.sleep(RETRY_SECONDS)
+
     # --- changes of the pool ---------------------------------------------------------------------
 
     async def _follow_changes(self) -> None:
@@ -97,13 +109,7 @@ class PoolChannel:
                 continue
             await asyncio.sleep(COALESCE_SECONDS)
             seen = self._bus.version(topic)
-            try:
-                await self._changed()
-            except Refusal as error:
-                # The database is away; the next heartbeats would find what was missed, too.
-                logger.warning("pool %s: %s", self.pool_id, error.detail)
-                await asyncio.sleep(RETRY_SECONDS)
-                seen -= 1
+            await self._changed()
 
     async def _changed(self) -> None:
         reason = "heartbeat_reconciliation" if self._stale else "work_pool_updated"
@@ -124,19 +130,14 @@ class PoolChannel:
 
     async def _follow_work(self) -> None:
         topic = work_topic(self.pool_id)
-        seen, timeout, untold = self._bus.version(topic), FOREVER, 0
+        seen, timeout, untold = self._bus.version(topic) - 1, FOREVER, 0
         announced: datetime | None = None
         while True:
             version = await self._bus.wait(topic, seen, timeout)
             if version != seen or not untold:
                 untold = len(self.connections)
             seen, timeout = version, FOREVER
-            try:
-                work = await self._store.read(ops.pool_work, self.pool_id)
-            except Refusal as error:
-                logger.warning("pool %s: %s", self.pool_id, error.detail)
-                timeout = RETRY_SECONDS
-                continue
+            work = await self._store.read(ops.pool_work, self.pool_id)
             now, due = self._clock.now(), work.next_due
             soon = due is not None and due - now <= ANNOUNCED_AHEAD
             if work.ready or (soon and due != announced):

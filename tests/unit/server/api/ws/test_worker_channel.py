@@ -379,13 +379,17 @@ def test_a_change_of_the_pool_is_told(shared: SharedApp, change: dict[str, Any])
     check(test, shared)
 
 
-def test_changes_in_a_row_are_told_once_with_the_last_value(shared: SharedApp):
+def test_changes_in_a_row_are_told_once_with_the_last_value(
+    shared: SharedApp, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("penstock.server.channel.pool.COALESCE_SECONDS", 1.0)
+
     async def test(app: App) -> None:
         async with Worker(app) as worker:
             for limit in range(1, 6):
                 await patch(app, concurrency_limit=limit)
             told = await worker.receive()
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.1)
             assert told["payload"]["work_pool"]["concurrency_limit"] == 5
             assert told["payload"]["snapshot_sequence"] == 2
             assert worker.nothing_received()
