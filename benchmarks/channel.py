@@ -31,7 +31,7 @@ from websockets.typing import Subprotocol
 from penstock.base.clock import utc_now
 from penstock.server.api.ws.protocol import GatedProtocol
 from penstock.server.app import App, create_app
-from penstock.server.config import ServerConfig
+from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_owed import id_of
 
@@ -66,7 +66,9 @@ def report(what: str, seen: str, promised: str = "") -> None:
 async def serve(port: int, database: str) -> None:
     """A server without background loops; each line on its input enqueues messages in a pool."""
     bus = "postgresql" if database.startswith("postgresql") else "memory"
-    app = create_app(ServerConfig(database_url=database, services=False, bus=bus))
+    # The reconciler adds one statement every five seconds, whoever is connected.
+    loops = LoopConfig(reconciler=False)
+    app = create_app(ServerConfig(database_url=database, services=False, bus=bus, loops=loops))
     config = uvicorn.Config(
         app,
         port=port,

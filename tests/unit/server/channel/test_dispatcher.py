@@ -381,8 +381,10 @@ def test_the_end_of_a_lost_workers_lease_costs_no_attempt(shared: SharedApp):
             id = await bench.enqueue()
             await message(worker)
             worker.vanish()
+            began = asyncio.get_running_loop().time()
         async with bench.worker("b") as other:
             held = await message(other)
+            assert asyncio.get_running_loop().time() - began < 2
             assert (held["message_id"], held["delivery_count"]) == (id, 2)
             assert (await bench.state(id)).attempts == 0
 
