@@ -82,7 +82,11 @@ def drop_owned_limit(
 
 def delete_concurrency_limit_v2(tx: Tx, context: Context, id_or_name: str) -> None:
     """Delete the limit. Deployments that have it stay and are limited no more."""
-    row = found_limit(tx, id_or_name)
+    delete_shared_limit(tx, context, found_limit(tx, id_or_name))
+
+
+def delete_shared_limit(tx: Tx, context: Context, row: Row) -> None:
+    """Delete the limit in `row` after taking it from all deployments."""
     event_id = uuid7()
     tx.one("concurrency.lock_whole", id=row["id"])
     users = tx.all("deployment.of_limit", limit_id=row["id"])

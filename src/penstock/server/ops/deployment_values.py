@@ -31,6 +31,16 @@ def hydrated(tx: Tx, context: Context, parameters: dict[str, Any]) -> dict[str, 
         raise Refusal(f"the parameters cannot be worked out: {error}") from None
 
 
+def hold_documents(tx: Tx, values: dict[str, Any]) -> None:
+    """Refuse (409) a block document that does not exist; one that does stays until the commit."""
+    for name in ("storage_document_id", "infrastructure_document_id"):
+        id = values.get(name)
+        if id is not None and tx.one("block_document.lock", id=str(id)) is None:
+            raise ObjectConflict(
+                f"{name}: block document {id} does not exist; save the block first, or leave it out"
+            )
+
+
 def check_defaults(row: Row, *, conflict: bool) -> None:
     """Refuse parameters of a deployment that do not fit its schema; some may still be missing."""
     if row["enforce_parameter_schema"]:

@@ -42,6 +42,7 @@ from penstock.server.ops.deployment_values import (
     JOINED,
     check_defaults,
     check_job_variables,
+    hold_documents,
     hydrated,
     resolve_queue,
 )
@@ -98,8 +99,8 @@ _COPIED = frozenset(
 def create_deployment(tx: Tx, context: Context, *, body: DeploymentCreate) -> Made[Deployment]:
     """The deployment of that flow and name, made or changed as `body` says.
 
-    Refuses an unknown flow (409), work pool or limit (404), values that do not fit their schema
-    (422). Schedules that stay the same keep their ids and their planned runs.
+    Refuses an unknown flow or block document (409), work pool or limit (404), values that do not
+    fit their schema (422). Schedules that stay the same keep their ids and their planned runs.
     """
     flow = tx.one("flow.get", id=body.flow_id)
     if flow is None:
@@ -147,7 +148,8 @@ def _make(tx: Tx, context: Context, flow: Row, body: DeploymentCreate) -> Deploy
 def update_deployment(tx: Tx, context: Context, id: str, *, body: DeploymentUpdate) -> None:
     """Change what `body` has; see `DeploymentUpdate` for its schedules.
 
-    Refuses parameters that do not fit the schema (409). A change of nothing writes nothing.
+    Refuses parameters that do not fit the schema and unknown block documents (409). A change of
+    nothing writes nothing.
     """
     row = locked_deployment(tx, id)
     changed, stale = _change(tx, context, row, body, conflict=True)
@@ -339,6 +341,7 @@ def _wanted(
         values[name] = _DEFAULTS[name] if value is None else value
     if "parameters" in values:
         values["parameters"] = hydrated(tx, context, values["parameters"])
+    hold_documents(tx, values)
     if body.work_pool_name is UNSET and body.work_queue_name is UNSET:
         return values, None
     queue, joined = resolve_queue(tx, context, body, row)

@@ -20,6 +20,7 @@ from penstock.schemas.limits import (
 from penstock.server.domain.limits import TAG
 from penstock.server.ops import limits
 from penstock.server.ops.context import Context, Made
+from penstock.server.ops.deployment_limits import delete_shared_limit
 from penstock.server.ops.limits import Denied
 from penstock.server.ops.paging import page_limit
 from penstock.server.store.transaction import Row, Tx
@@ -67,11 +68,11 @@ def read_concurrency_limits(
 
 
 def delete_concurrency_limit(tx: Tx, context: Context, id: str) -> None:
-    limits.delete_limit(tx, context, _by_id(tx, id))
+    delete_shared_limit(tx, context, _by_id(tx, id))
 
 
 def delete_concurrency_limit_by_tag(tx: Tx, context: Context, tag: str) -> None:
-    limits.delete_limit(tx, context, _by_tag(tx, tag))
+    delete_shared_limit(tx, context, _by_tag(tx, tag))
 
 
 def reset_concurrency_limit_by_tag(

@@ -9,6 +9,7 @@ from tests.databases import World, wire
 
 from penstock.base import json
 from penstock.schemas.admin import ServerDefaultResultStorageUpdate
+from penstock.schemas.automations import AutomationCreate
 from penstock.schemas.blocks import (
     BlockDocumentCreate,
     BlockDocumentsFilterBody,
@@ -17,7 +18,7 @@ from penstock.schemas.blocks import (
 )
 from penstock.schemas.deployments import DeploymentCreate
 from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
-from penstock.server.ops import admin, block_documents, deployments
+from penstock.server.ops import admin, automations, block_documents, deployments
 from penstock.server.ops.block_trees import DEPTH_MAXIMUM
 from penstock.server.ops.context import Context
 
@@ -281,6 +282,37 @@ def test_a_document_in_use_stays_and_its_users_are_named(world: World) -> None:
     with pytest.raises(ObjectConflict, match="deployment"):
         world.write(block_documents.delete_block_document, a)
     assert len(world.rows("SELECT id FROM deployment")) == 1
+
+
+def test_a_document_that_an_automation_sends_with_stays(world: World) -> None:
+    id = kind(world).save("channel")
+    body = json.decode(
+        json.encode(
+            {
+                "name": "tell",
+                "trigger": {
+                    "type": "event",
+                    "expect": ["it.happened"],
+                    "posture": "Reactive",
+                    "threshold": 1,
+                },
+                "actions": [
+                    {
+                        "type": "send-notification",
+                        "block_document_id": id,
+                        "subject": "it",
+                        "body": "happened",
+                    }
+                ],
+            }
+        ),
+        AutomationCreate,
+    )
+    made = world.write(automations.create_automation, body=body)
+    with pytest.raises(ObjectConflict, match="automation 'tell'"):
+        world.write(block_documents.delete_block_document, id)
+    world.write(automations.delete_automation, str(wire(made)["id"]))
+    world.write(block_documents.delete_block_document, id)
 
 
 def test_the_default_result_storage(world: World) -> None:

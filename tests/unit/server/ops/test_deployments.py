@@ -94,7 +94,13 @@ def test_a_deployment_needs_its_flow_and_pool(world: World) -> None:
         world.write(deployments.create_deployment, body=DeploymentCreate(flow_id=uuid4(), name="d"))
     with pytest.raises(ObjectMissing, match="work pool 'none'"):
         put(world, work_pool_name="none")
+    for name in ("storage_document_id", "infrastructure_document_id"):
+        with pytest.raises(ObjectConflict, match=f"{name}: block document .* does not exist"):
+            put(world, **{name: uuid4()})
     assert world.rows("SELECT id FROM deployment") == []
+    id = deploy(world)
+    with pytest.raises(ObjectConflict, match="block document"):
+        update(world, id, infrastructure_document_id=uuid4())
 
 
 def test_statements_of_an_upsert(world: World) -> None:

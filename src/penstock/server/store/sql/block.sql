@@ -259,4 +259,9 @@ SELECT 'server setting', 'default result storage'
 FROM configuration AS c
 JOIN block_document AS used ON c.value LIKE '%' || used.id || '%'
 WHERE c.key = 'default_result_storage' AND (used.id = :id OR used.block_type_id = :type_id)
+UNION ALL
+SELECT 'automation', a.name
+FROM automation AS a
+JOIN block_document AS used ON a.definition LIKE '%' || used.id || '%'
+WHERE used.id = :id OR used.block_type_id = :type_id
 LIMIT :limit;
