@@ -15,10 +15,10 @@ from uuid import UUID
 from penstock.logging import get_logger
 from penstock.runner.sources import Source, Taken, Target, open_source
 from penstock.schemas.errors import PenstockException
+from penstock.settings import get_current_settings
 
 logger = get_logger("runner")
 
-LEASE_SECONDS = 30.0
 JITTER = 0.3
 LONGEST_TROUBLE = 30.0
 MARGIN_SECONDS = 0.002
@@ -50,7 +50,7 @@ class Dispatcher:
         limit: int | None = None,
         query_seconds: float = 10.0,
         prefetch_seconds: float = 10.0,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float | None = None,
     ) -> None:
         self.limit = limit
         self.last_polled = time.monotonic()
@@ -62,7 +62,7 @@ class Dispatcher:
         self._on_lost = on_lost
         self._query = query_seconds
         self._ahead = max(prefetch_seconds, query_seconds * (1 + JITTER))
-        self._lease = lease_seconds
+        self._lease = lease_seconds or get_current_settings().runner.claim_lease_seconds
         self._source: Source | None = None
         self._woken = asyncio.Event()
         self._stopped = False

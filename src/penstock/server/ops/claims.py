@@ -124,8 +124,13 @@ def take_back(tx: Tx, context: Context, id: str, number: int) -> bool:
     return True
 
 
-def expired_claims(tx: Tx, now: datetime, after: datetime, after_id: str, limit: int) -> list[Row]:
-    return tx.all("run_claim.expired", now=now, after=after, after_id=after_id, limit=limit)
+def expired_claims(
+    tx: Tx, now: datetime, since: datetime, after: datetime, after_id: str, limit: int
+) -> list[Row]:
+    """A page of the claims, taken at `since` or later, whose lease is over."""
+    return tx.all(
+        "run_claim.expired", now=now, since=since, after=after, after_id=after_id, limit=limit
+    )
 
 
 # --- taking --------------------------------------------------------------------------------------

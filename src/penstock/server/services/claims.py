@@ -11,7 +11,8 @@ from penstock.server.store.transaction import Row, Tx
 BATCH = 100
 GRACE = timedelta(seconds=45)
 """After a time in which this loop did not run, the server was probably away, and nobody could
-renew: then owners get this long to do so."""
+renew: then the owners of claims from before get this long to do so."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 MISSED_ROUNDS = 4
 
 
@@ -35,18 +36,17 @@ class ExpiredClaims:
         self._store = store
         self._context = Context(actor=service(self.name), limits=limits or Limits())
         self._last: datetime | None = None
-        self._quiet_until = datetime(1, 1, 1, tzinfo=UTC)
+        self._resumed = LONG_AGO
 
     async def run_once(self, now: datetime) -> int:
         missed = timedelta(seconds=self.interval_seconds * MISSED_ROUNDS)
         if self._last is None or now - self._last > missed:
-            self._quiet_until = now + self._grace
+            self._resumed = now
         self._last = now
-        if now < self._quiet_until:
-            return 0
+        since = self._resumed if now < self._resumed + self._grace else LONG_AGO
         round = Round(self._store)
-        after, after_id = datetime(1, 1, 1, tzinfo=UTC), ""
-        while rows := await self._store.read(_expired, now, after, after_id):
+        after, after_id = LONG_AGO, ""
+        while rows := await self._store.read(_expired, now, since, after, after_id):
             await round.write_each(self._take_back, *((row,) for row in rows))
             after, after_id = rows[-1]["expires"], rows[-1]["flow_run_id"]
         return round.close(self.name)
@@ -55,5 +55,5 @@ class ExpiredClaims:
         return claims.take_back(tx, self._context, row["flow_run_id"], row["number"])
 
 
-def _expired(tx: Tx, now: datetime, after: datetime, after_id: str) -> list[Row]:
-    return claims.expired_claims(tx, now, after, after_id, BATCH)
+def _expired(tx: Tx, now: datetime, since: datetime, after: datetime, after_id: str) -> list[Row]:
+    return claims.expired_claims(tx, now, since, after, after_id, BATCH)

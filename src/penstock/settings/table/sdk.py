@@ -321,6 +321,18 @@ SETTINGS = (
         False,
         "Install a flow's declared dependencies before it runs.",
     ),
+    Setting(
+        "runner.claim_lease_seconds",
+        _SECONDS,
+        30.0,
+        "Seconds after which a run whose worker or runner is not heard of is taken back.",
+    ),
+    Setting(
+        "runner.fresh_interpreter",
+        _FLAG,
+        False,
+        "Start runs in a new interpreter instead of forking one that has imported everything.",
+    ),
     Setting("runner.server.enable", _FLAG, False, "Serve the runner's health page."),
     Setting("runner.server.host", _TEXT, "localhost", "Address the health page listens on."),
     Setting("runner.server.port", _PORT, 8080, "Port the health page listens on."),

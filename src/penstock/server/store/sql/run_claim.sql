@@ -26,7 +26,8 @@ UPDATE flow_run SET claim_number = claim_number + 1 WHERE id = :id;
 
 -- name: run_claim.expired
 SELECT flow_run_id, number, owner, expires FROM run_claim
-WHERE expires <= :now AND (expires, flow_run_id) > (:after, :after_id)
+WHERE expires <= :now AND created >= :since
+    AND (expires, flow_run_id) > (:after, :after_id)
 ORDER BY expires, flow_run_id
 LIMIT :limit;
 
