@@ -12,13 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from tests.cli_process import Cli, Done
+from tests.cli_process import Cli, Within
 from tests.server_process import ServerProcess
-
-from penstock.cli.main import cli as root
-from penstock.schemas.errors import PenstockException
-from penstock.settings import temporary_settings
 
 LOGIN = "anna:correct-horse"
 
@@ -31,22 +26,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         PENSTOCK_API_AUTH_STRING=LOGIN,
     ) as server:
         yield server
-
-
-class Within(Cli):
-    """Runs commands in this process, which saves starting one for each."""
-
-    def __call__(self, *arguments: str, answer: str = "", **more: Any) -> Done:
-        settings = {
-            "PENSTOCK_API_AUTH_STRING": None, "PENSTOCK_API_KEY": None, **self.environ, **more
-        }  # fmt: skip
-        with temporary_settings(settings):
-            done = CliRunner().invoke(root, arguments, input=answer)
-        if isinstance(done.exception, PenstockException):  # as `penstock.cli.main.main` does
-            return Done(1, done.stdout, f"Error: {done.exception}")
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return Done(done.exit_code, done.stdout, done.stderr)
 
 
 @pytest.fixture

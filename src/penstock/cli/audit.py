@@ -255,8 +255,9 @@ def _print_verification(found: dict[str, Any]) -> None:
     )
     if found["database_key_segments"]:
         click.echo(
-            f"{found['database_key_segments']} segments are sealed with a key that is kept in the "
-            "database itself; set PENSTOCK_API_ENCRYPTION_KEY on the server for one that is not."
+            f"Sealed with a key that is kept in the database itself: "
+            f"{found['database_key_segments']} of them; set PENSTOCK_API_ENCRYPTION_KEY on the "
+            "server for one that is not."
         )
     click.echo(f"The trail is {'intact' if found['intact'] else 'NOT intact'}.")
     if found["seal"]:

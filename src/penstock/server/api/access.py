@@ -8,7 +8,7 @@ request costs no statement, and a token revoked through another server ends with
 
 import asyncio
 import hmac
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ from penstock.server.security.credentials import Credentials
 
 FRESH_SECONDS = 5.0
 NOTE_USE_AFTER = timedelta(minutes=1)
+_GONE = datetime.min.replace(tzinfo=UTC)
 _RANK = {Scope.READ: 0, Scope.WRITE: 1, Scope.ADMIN: 2}
 
 
@@ -57,6 +58,7 @@ class Access:
         self._bus = bus
         self._clock = clock
         self._tokens: dict[str, tuple[ops.KnownToken, Caller]] = {}
+        self._expirations: dict[str, datetime | None] = {}
         self._any_token = False
         self._fresh_until = float("-inf")
         self._version = -1
@@ -97,6 +99,19 @@ class Access:
             return self._user
         return self._bearer(token)
 
+    async def holds(self, caller: Caller) -> bool:
+        """Whether a caller that was accepted earlier would be accepted now.
+
+        Costs a statement at most once in five seconds, for all callers together.
+        """
+        await self._refresh()
+        if caller is self._everybody:
+            return not (self._credentials.configured or self._any_token)
+        if caller.actor.type != "token":
+            return True
+        expires = self._expirations.get(caller.actor.id, _GONE)
+        return expires is None or expires > self._clock.now()
+
     def _bearer(self, token: str) -> Caller | None:
         digest = ops.hash_of(token)
         found = self._tokens.get(digest)
@@ -118,6 +133,7 @@ class Access:
             version = self._bus.version(ops.TOPIC)
             self._any_token, known = await self._store.read(ops.known_tokens)
             self._tokens = {token.hash: (token, _caller(token)) for token in known}
+            self._expirations = {token.id: token.expires for token in known}
             self._version = version
             self._fresh_until = self._clock.monotonic() + FRESH_SECONDS
             await self._note_use()

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.operations.sockets import socket_scope
 from penstock.server.api.answers import Receive, Send
 from penstock.server.api.edge import Edge
 from penstock.server.api.ws.events_in import events_in
 from penstock.server.api.ws.events_out import events_out
 from penstock.server.api.ws.logs_out import logs_out
-from penstock.server.api.ws.socket import BROKEN, RESTART, Gone, Socket
+from penstock.server.api.ws.socket import BROKEN, POLICY, RESTART, Gone, Socket
 from penstock.server.api.ws.task_runs import scheduled_task_runs
 from penstock.server.api.ws.worker_channel import worker_channel
 
@@ -29,6 +30,7 @@ ENDPOINTS: dict[str, Endpoint] = {
 }
 
 
+WATCH_SECONDS = 1.0
 CHANNEL = re.compile("/work_pools/(?P<work_pool_name>.+)/workers/connect", re.DOTALL)
 
 
@@ -44,7 +46,8 @@ class Sockets:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], Socket] = {}
+        self._watching: asyncio.Task[None] | None = None
 
     async def __call__(
         self, scope: Mapping[str, Any], path: str | None, receive: Receive, send: Send
@@ -57,22 +60,42 @@ class Sockets:
             return
         socket.needed = socket_scope(path or "")
         serving = asyncio.create_task(self._serve(endpoint, socket, path), name=f"socket-{path}")
-        self._open.add(serving)
+        self._open[serving] = socket
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="socket-credentials")
         try:
             await asyncio.wait((serving,))
         finally:
             serving.cancel()
-            self._open.discard(serving)
+            self._open.pop(serving, None)
 
     async def close(self) -> None:
         """Close every open socket with 1012, so that clients connect again elsewhere or later.
 
         What a client has no answer for yet, it sends again.
         """
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
         serving = list(self._open)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Close the sockets of callers whose credentials came to an end, within seconds."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for serving, socket in list(self._open.items()):
+                caller = socket.caller
+                if caller is None or socket.expelled:
+                    continue
+                try:
+                    socket.expelled = not await self._edge.access.holds(caller)
+                except ServiceUnavailable:
+                    break  # nothing is known now; asked again in a moment
+                if socket.expelled:
+                    serving.cancel()
 
     async def _serve(self, endpoint: Endpoint, socket: Socket, path: str | None) -> None:
         try:
@@ -80,7 +103,10 @@ class Sockets:
         except Gone:
             return
         except asyncio.CancelledError:
-            await _close(socket, RESTART, "The server stops")
+            if socket.expelled:
+                await _close(socket, POLICY, "The credentials are not valid any more")
+            else:
+                await _close(socket, RESTART, "The server stops")
             raise
         except Exception:
             # The socket edge is a supervision point: one broken socket must not end the server.

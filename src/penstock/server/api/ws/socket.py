@@ -44,6 +44,8 @@ class Socket:
         self.needed = Scope.ADMIN
         """What the caller must be allowed; an endpoint that nobody rated needs the most."""
         self.caller: Caller | None = None
+        self.expelled = False
+        """Whether the caller's credentials came to an end meanwhile."""
         self.clean = False
         """Whether the peer closed the socket in good order."""
 
