@@ -66,8 +66,8 @@ class System:
         (folder / "flows.py").write_text(PROJECT.format(package=self.package))
         self.marks = folder / "marks"
         self.marks.mkdir()
+        self.more: dict[str, str] = {}
         self._count = 0
-        self._flow: Any = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,6 +78,7 @@ class System:
             f"{prefix}_LOGGING_LEVEL": "WARNING",
             f"{prefix}_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            **self.more,
         }
 
     @contextlib.contextmanager
