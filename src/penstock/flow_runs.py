@@ -30,13 +30,15 @@ from penstock.schemas.states import (
     StateWaitDetails,
 )
 from penstock.states import Paused, Suspended, state_to_wire
-from penstock.steps import Monotonic, Request, Sleep
+from penstock.steps import Listen, Monotonic, Request, Sleep
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from penstock.client import run_bell
     from penstock.input import keysets, run_input
 else:
+    run_bell = LazyModule("penstock.client.run_bell")  # sockets; loaded by those who wait
     # Models of user input need pydantic; most flows never wait for input.
     keysets = LazyModule("penstock.input.keysets")
     run_input = LazyModule("penstock.input.run_input")
@@ -162,30 +164,37 @@ def _wait_for_flow_run(
 ) -> Steps[FlowRun]:
     """The flow run once it is final. Raises `FlowRunWaitTimeout` after `timeout` seconds.
 
-    Asks every `poll_interval` seconds; by default often at first and ever less often, at most
-    every five seconds. `log_states` logs each new state.
+    Hears of its states as they change, and looks often at first and ever less often, at least
+    every five seconds; with `poll_interval` it only looks, that often. `log_states` logs each new
+    state.
     """
     start = yield Monotonic()
     pause = WAIT_SHORTEST if poll_interval is None else poll_interval
+    bell = run_bell.RunBell(flow_run_id, client) if poll_interval is None else None
     seen: UUID | None = None
-    while True:
-        run = yield from _look(flow_run_id, client)
-        state = run.state if run is not None else None
-        if state is not None and state.id != seen:
-            seen = state.id
-            if log_states:
-                _log().info("Flow run is in state %r", state.name)
-        if run is not None and state is not None and state.is_final():
-            return run
-        left = None if timeout is None else start + timeout - (yield Monotonic())
-        if left is not None and left <= 0:
-            raise FlowRunWaitTimeout(
-                f"The flow run {flow_run_id} was not finished after {timeout} seconds; "
-                + (f"it is in state {state.name!r}." if state else "its state is not known.")
-            )
-        yield Sleep(pause if left is None else min(pause, left))
-        if poll_interval is None:
-            pause = min(pause * 1.5, WAIT_LONGEST)
+    try:
+        while True:
+            run = yield from _look(flow_run_id, client)
+            state = run.state if run is not None else None
+            if state is not None and state.id != seen:
+                seen = state.id
+                if log_states:
+                    _log().info("Flow run is in state %r", state.name)
+            if run is not None and state is not None and state.is_final():
+                return run
+            left = None if timeout is None else start + timeout - (yield Monotonic())
+            if left is not None and left <= 0:
+                raise FlowRunWaitTimeout(
+                    f"The flow run {flow_run_id} was not finished after {timeout} seconds; "
+                    + (f"it is in state {state.name!r}." if state else "its state is not known.")
+                )
+            wait = pause if left is None else min(pause, left)
+            yield Sleep(wait) if bell is None else Listen(bell, wait)
+            if bell is not None:
+                pause = min(pause * 1.5, WAIT_LONGEST)
+    finally:
+        if bell is not None:
+            bell.close()
 
 
 pause_flow_run, apause_flow_run = dual(_pause_flow_run)

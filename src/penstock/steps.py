@@ -73,6 +73,22 @@ class Sleep:
         return f"Sleep({self.seconds})"
 
 
+class Listen(Sleep):
+    """Let `seconds` pass, or less when the bell rings. Answer: None."""
+
+    __slots__ = ("bell",)
+
+    def __init__(self, bell: Any, seconds: float) -> None:
+        super().__init__(seconds)
+        self.bell = bell
+
+    def sync(self) -> None:
+        self.bell.wait(self.seconds)
+
+    async def aio(self) -> None:
+        await asyncio.to_thread(self.bell.wait, self.seconds)
+
+
 class Monotonic:
     """Answer: seconds of a clock that never runs backwards."""
 

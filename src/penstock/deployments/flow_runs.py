@@ -35,9 +35,8 @@ def _run_deployment(
     """Start a run of the deployment and wait until it is final; the run.
 
     The deployment is named by its id or as `<flow>/<deployment>`. `timeout` seconds are waited at
-    most (None: without end, 0: not at all), then the run is returned as it is. It is looked at
-    often at first and ever less often, at least every five seconds (`poll_interval` is accepted
-    and not needed). Inside a flow it is a subflow,
+    most (None: without end, 0: not at all), then the run is returned as it is. Its end is heard of
+    as it happens (`poll_interval` is accepted and not needed). Inside a flow it is a subflow,
     unless `as_subflow` is false. Raises `ValueError` for a negative timeout.
     """
     if timeout is not None and timeout < 0:
