@@ -2,7 +2,8 @@
 
     python benchmarks/reliability.py [--runs 1000] [--wave 100] [--database URL] [--redis URL]
 
-Two servers on one PostgreSQL database (and Redis), two process workers. Every run ignores SIGTERM
+Two servers on one PostgreSQL database (and Redis), two process workers; with `--kill-servers` the
+servers are killed as well. Every run ignores SIGTERM
 and has a child that does, too. In waves, the runs are started, cancelled, and while the server
 has them torn down, workers are killed with SIGKILL and started again. At the end no process of
 any run may be alive, each run must have a message that is done or dead with a reason, and no
@@ -55,7 +56,7 @@ SETTINGS = {
     "PENSTOCK_WORKER_QUERY_SECONDS": "2",
     "PENSTOCK_SERVER_ANALYTICS_ENABLED": "false",
 }
-PORTS = (4_821, 4_822)
+PORTS = (4_831, 4_832)
 WORKERS = ("first", "second")
 STATES = ("ready", "leased", "done", "dead", "cancelled")
 
@@ -66,11 +67,13 @@ def main() -> None:
     parser.add_argument("--wave", type=int, default=100)
     parser.add_argument("--database", default="postgresql://postgres@127.0.0.1:5432/reliability")
     parser.add_argument("--redis", help="URL; without it the database carries the queue")
+    parser.add_argument("--kill-servers", action="store_true", help="not only workers")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     random.seed(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder), given.database, given.redis)
+        stage.victims = (*WORKERS, *PORTS) if given.kill_servers else WORKERS
         try:
             stage.start()
             for start in range(0, given.runs, given.wave):
@@ -104,7 +107,8 @@ class Stage:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.deployment = ""
         self.runs: list[str] = []
-        self.kills = 0
+        self.kills: Counter[str] = Counter()
+        self.victims: tuple[str | int, ...] = WORKERS
         self.began = time.monotonic()
 
     # --- the parts -------------------------------------------------------------------------------
@@ -113,7 +117,7 @@ class Stage:
         (self.folder / "pids").mkdir()
         (self.folder / "stubborn.py").write_text(FLOW)
         for port in PORTS:
-            self._spawn(f"server-{port}", "server", "start", "--port", str(port))
+            self._server(port)
             self._await_server(port)
         self.call("POST", "/work_pools/", {"name": "local", "type": "process"})
         flow = self.call("POST", "/flows/", {"name": "stubborn"})
@@ -143,6 +147,9 @@ class Stage:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def _server(self, port: int) -> None:
+        self._spawn(f"server-{port}", "server", "start", "--port", str(port))
+
     def _worker(self, name: str) -> None:
         port = PORTS[WORKERS.index(name)]
         self.environment["PENSTOCK_API_URL"] = f"http://127.0.0.1:{port}/api"
@@ -168,6 +175,15 @@ class Stage:
         raise RuntimeError((self.folder / f"server-{port}.log").read_text()[-3_000:])
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer of one of the servers; asked again while one of them is dead."""
+        for _ in range(60):
+            try:
+                return self._call(method, path, body)
+            except OSError:
+                time.sleep(0.5)
+        raise RuntimeError("no server answers")
+
+    def _call(self, method: str, path: str, body: Any) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{random.choice(PORTS)}/api{path}",
             None if body is None else json.dumps(body).encode(),
@@ -206,7 +222,7 @@ class Stage:
             chaos.join()
         print(
             f"wave of {count}: started in {started - began:.0f} s, cancelled and gone in "
-            f"{time.monotonic() - started:.0f} s; workers killed so far: {self.kills}",
+            f"{time.monotonic() - started:.0f} s; killed so far: {dict(self.kills)}",
             flush=True,
         )
 
@@ -227,14 +243,19 @@ class Stage:
         )
 
     def _chaos(self, over: threading.Event) -> None:
-        """Kill a worker every few seconds; its processes are nobody's then."""
+        """Kill a worker (or a server) every few seconds; its processes are nobody's then."""
         while not over.wait(random.uniform(1.0, 4.0)):
-            name = random.choice(WORKERS)
-            self.processes[name].kill()
-            self.processes[name].wait()
-            self.kills += 1
+            victim = random.choice(self.victims)
+            server = isinstance(victim, int)
+            process = self.processes[f"server-{victim}" if server else str(victim)]
+            process.kill()
+            process.wait()
+            self.kills["servers" if server else "workers"] += 1
             time.sleep(random.uniform(0.2, 1.5))
-            self._worker(name)
+            if isinstance(victim, int):
+                self._server(victim)
+            else:
+                self._worker(victim)
 
     def _until(self, holds: Any, seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
@@ -272,7 +293,7 @@ class Stage:
         report("runs cancelled", len(self.runs))
         report("their states", dict(Counter(type for _, type in ended)))
         report("processes they had", len(pids))
-        report("workers killed", self.kills)
+        report("killed with SIGKILL", dict(self.kills))
         report("messages by state", dict(states))
         report("deliveries by outcome", dict(outcomes))
         report("most deliveries, attempts of a message", _most(messages))

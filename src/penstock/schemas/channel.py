@@ -8,11 +8,12 @@ uses them only when the other has said that it knows them.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
+from penstock.schemas.cleanup import CleanupKind, CleanupOperation, CleanupStatus
 from penstock.schemas.shapes import Entity, Strict
 
 VERSION = "work_pool_worker_channel.v1"
@@ -28,9 +29,8 @@ WORK_READY = "penstock_work_ready.v1"
 REQUIRED_CAPABILITIES = (HEARTBEAT, SNAPSHOT)
 EXTENSIONS = (PENSTOCK_CLEANUP, WORK_READY)
 
-CANCELLING_TIMEOUT_TEARDOWN = "cancelling_timeout_teardown.v1"
-PENDING_CLAIM_TEARDOWN = "pending_claim_teardown.v1"
-KINDS = (CANCELLING_TIMEOUT_TEARDOWN, PENDING_CLAIM_TEARDOWN)
+CANCELLING_TIMEOUT_TEARDOWN = CleanupKind.CANCELLING_TIMEOUT.value
+KINDS = tuple(kind.value for kind in CleanupKind)
 
 MAXIMUM_FRAME = 1_048_576
 """Bytes of a frame that either side takes."""
@@ -61,25 +61,6 @@ CLOSE_CODES: dict[CloseReason, int] = {
 }
 TERMINAL_CODES = frozenset({1002, 1008})
 """Codes after which a worker does not open the channel again; all others are retried."""
-
-
-class OperationStatus(StrEnum):
-    """What became of an acknowledgement, a renewal or a release."""
-
-    ACCEPTED = "accepted"
-    NOT_CURRENT = "not_current"
-    NOT_FOUND = "not_found"
-    EXPIRED = "expired"
-    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a status, no secret
-    UNAUTHORIZED = "unauthorized"
-    DEAD_LETTERED = "dead_lettered"
-    ERROR = "error"
-
-
-class Operation(StrEnum):
-    ACK = "ack"
-    RENEW = "renew"
-    RELEASE = "release"
 
 
 class AuthRequest(Strict, tag_field="type", tag="auth"):
@@ -207,8 +188,8 @@ class OperationResult(Entity):
 
     request_frame_id: UUID
     message_id: UUID
-    operation: Operation
-    status: OperationStatus
+    operation: CleanupOperation
+    status: CleanupStatus
     lease_expires_at: datetime | None = None
     reason: str | None = None
     detail: str | None = None
@@ -255,8 +236,6 @@ class WorkReadyFrame(Entity, tag_field="type", tag="penstock.work_ready.v1"):
 ServerFrame = (
     ReadyFrame | SnapshotFrame | CleanupMessageFrame | OperationResultFrame | WorkReadyFrame
 )
-
-F = TypeVar("F", bound=Struct)
 
 
 def channel_path(work_pool_name: str) -> str:

@@ -20,11 +20,10 @@ from penstock.base.ids import uuid7
 from penstock.schemas.channel import (
     CleanupMessage,
     CleanupMessageFrame,
-    Operation,
     OperationResult,
     OperationResultFrame,
-    OperationStatus,
 )
+from penstock.schemas.cleanup import CleanupOperation, CleanupStatus
 
 logger = logging.getLogger("penstock.workers.cleanup")
 
@@ -36,12 +35,12 @@ HANDING_BACK_SECONDS = 1.0
 
 LOST = frozenset(
     {
-        OperationStatus.NOT_CURRENT,
-        OperationStatus.EXPIRED,
-        OperationStatus.INVALID_TOKEN,
-        OperationStatus.UNAUTHORIZED,
-        OperationStatus.DEAD_LETTERED,
-        OperationStatus.NOT_FOUND,
+        CleanupStatus.NOT_CURRENT,
+        CleanupStatus.EXPIRED,
+        CleanupStatus.INVALID_TOKEN,
+        CleanupStatus.UNAUTHORIZED,
+        CleanupStatus.DEAD_LETTERED,
+        CleanupStatus.NOT_FOUND,
     }
 )
 """Answers that say that the message is not this worker's any more."""
@@ -216,7 +215,7 @@ class CleanupExecutor:
         while True:
             with contextlib.suppress(asyncio.CancelledError, TimeoutError, ConnectionError):
                 result = await self._said(teardown, outcome)
-                if result.status is not OperationStatus.ERROR:
+                if result.status is not CleanupStatus.ERROR:
                     level = logging.INFO if _is_heard(result) else logging.WARNING
                     logger.log(
                         level,
@@ -233,9 +232,9 @@ class CleanupExecutor:
 
     async def _said(self, teardown: _Teardown, outcome: Outcome) -> OperationResult:
         if isinstance(outcome, Ack):
-            return (await self._operate(teardown, Operation.ACK)).payload
+            return (await self._operate(teardown, CleanupOperation.ACK)).payload
         more = {"reason": outcome.reason}
-        return (await self._operate(teardown, Operation.RELEASE, **more)).payload
+        return (await self._operate(teardown, CleanupOperation.RELEASE, **more)).payload
 
     async def _renew(self, teardown: _Teardown) -> None:
         """Renew at a third of each lease, sooner or later by some chance."""
@@ -245,11 +244,11 @@ class CleanupExecutor:
             left = max(teardown.until - self._clock(), SHORTEST_RENEWAL)
             try:
                 async with asyncio.timeout(left):
-                    frame = await self._operate(teardown, Operation.RENEW)
+                    frame = await self._operate(teardown, CleanupOperation.RENEW)
             except (TimeoutError, ConnectionError):
                 continue
             result = frame.payload
-            if result.status is OperationStatus.ACCEPTED and result.lease_expires_at is not None:
+            if result.status is CleanupStatus.ACCEPTED and result.lease_expires_at is not None:
                 teardown.lease = (result.lease_expires_at - frame.sent_at).total_seconds()
                 teardown.until = self._clock() + teardown.lease
             elif result.status in LOST:
@@ -276,7 +275,7 @@ class CleanupExecutor:
         task.add_done_callback(self._refusals.discard)
 
     async def _operate(
-        self, teardown: _Teardown, operation: Operation, **more: Any
+        self, teardown: _Teardown, operation: CleanupOperation, **more: Any
     ) -> OperationResultFrame:
         """Send an operation when there is a connection, and wait for its answer on it.
 
@@ -312,5 +311,5 @@ def _is_cancelled() -> bool:
 
 
 def _is_heard(result: OperationResult) -> bool:
-    resolved = result.operation is Operation.ACK and result.status is OperationStatus.NOT_FOUND
-    return resolved or result.status is OperationStatus.ACCEPTED
+    resolved = result.operation is CleanupOperation.ACK and result.status is CleanupStatus.NOT_FOUND
+    return resolved or result.status is CleanupStatus.ACCEPTED

@@ -14,11 +14,10 @@ from penstock.schemas.channel import (
 from penstock.schemas.channel import (
     CleanupMessage,
     CleanupMessageFrame,
-    Operation,
     OperationResult,
     OperationResultFrame,
-    OperationStatus,
 )
+from penstock.schemas.cleanup import CleanupOperation, CleanupStatus
 from penstock.workers import cleanup
 from penstock.workers.cleanup import Ack, CleanupExecutor, Handler, Outcome, Release
 
@@ -51,7 +50,7 @@ class Server:
         self.executor = executor
         self.lease = lease
         self.said: list[SAID] = []
-        self.answers: list[OperationStatus] = []
+        self.answers: list[CleanupStatus] = []
         self.silent = False
         executor.connected(self.send, accepted=True)
 
@@ -59,16 +58,16 @@ class Server:
         self.said.append((type, payload))
         if self.silent:
             return
-        status = self.answers.pop(0) if self.answers else OperationStatus.ACCEPTED
-        operation = Operation(type.split(".")[1])
-        renewed = operation is Operation.RENEW and status is OperationStatus.ACCEPTED
+        status = self.answers.pop(0) if self.answers else CleanupStatus.ACCEPTED
+        operation = CleanupOperation(type.split(".")[1])
+        renewed = operation is CleanupOperation.RENEW and status is CleanupStatus.ACCEPTED
         result = OperationResult(
             request_frame_id=id,
             message_id=payload["message_id"],
             operation=operation,
             status=status,
             lease_expires_at=NOW + timedelta(seconds=self.lease) if renewed else None,
-            reason=None if status is OperationStatus.ACCEPTED else "why",
+            reason=None if status is CleanupStatus.ACCEPTED else "why",
         )
         answer = OperationResultFrame(id=uuid4(), sent_at=NOW, payload=result)
         asyncio.get_running_loop().call_soon(self.executor.resolve, answer)
@@ -209,15 +208,15 @@ def test_a_lease_is_renewed_at_a_third_of_it_while_the_handler_runs(
 @pytest.mark.parametrize(
     "status",
     [
-        OperationStatus.NOT_CURRENT,
-        OperationStatus.NOT_FOUND,
-        OperationStatus.EXPIRED,
-        OperationStatus.INVALID_TOKEN,
-        OperationStatus.UNAUTHORIZED,
-        OperationStatus.DEAD_LETTERED,
+        CleanupStatus.NOT_CURRENT,
+        CleanupStatus.NOT_FOUND,
+        CleanupStatus.EXPIRED,
+        CleanupStatus.INVALID_TOKEN,
+        CleanupStatus.UNAUTHORIZED,
+        CleanupStatus.DEAD_LETTERED,
     ],
 )
-def test_a_lost_lease_ends_the_handler(status: OperationStatus, monkeypatch: pytest.MonkeyPatch):
+def test_a_lost_lease_ends_the_handler(status: CleanupStatus, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cleanup, "SHORTEST_RENEWAL", 0.01)
 
     async def test() -> None:
@@ -241,7 +240,7 @@ def test_an_error_is_said_again(monkeypatch: pytest.MonkeyPatch):
         work.may_end.set()
         one = executor(work)
         server = Server(one)
-        server.answers = [OperationStatus.ERROR, OperationStatus.ERROR, OperationStatus.NOT_FOUND]
+        server.answers = [CleanupStatus.ERROR, CleanupStatus.ERROR, CleanupStatus.NOT_FOUND]
         one.take(frame())
         await until(lambda: not one.active)
         assert server.names == ["ack"] * 3

@@ -10,13 +10,12 @@ from penstock.base.clock import Clock
 from penstock.schemas.channel import (
     AckFrame,
     CloseReason,
-    Operation,
     OperationFrame,
     OperationResult,
-    OperationStatus,
     ReleaseFrame,
     RenewFrame,
 )
+from penstock.schemas.cleanup import CleanupOperation, CleanupStatus
 from penstock.schemas.errors import Refusal
 from penstock.server.bus import Bus
 from penstock.server.channel.connection import Connection, InFlight
@@ -226,13 +225,13 @@ def unauthorized(frame: OperationFrame) -> OperationResult:
         request_frame_id=frame.id,
         message_id=frame.payload.message_id,
         operation=OPERATIONS[type(frame)],
-        status=OperationStatus.UNAUTHORIZED,
+        status=CleanupStatus.UNAUTHORIZED,
         reason="cleanup_delivery_not_accepted",
     )
 
 
-OPERATIONS: dict[type, Operation] = {
-    AckFrame: Operation.ACK,
-    RenewFrame: Operation.RENEW,
-    ReleaseFrame: Operation.RELEASE,
+OPERATIONS: dict[type, CleanupOperation] = {
+    AckFrame: CleanupOperation.ACK,
+    RenewFrame: CleanupOperation.RENEW,
+    ReleaseFrame: CleanupOperation.RELEASE,
 }
