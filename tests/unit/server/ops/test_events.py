@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.databases import World, wire
 
+from penstock.base import json
 from penstock.schemas.errors import BodyTooLarge, Forbidden, RequestInvalid, ServiceUnavailable
 from penstock.schemas.events import (
     Countable,
@@ -47,6 +48,37 @@ def page(world: World, limit: int = 50, **fields: Any) -> EventPage:
 def following(world: World, url: str) -> EventPage:
     (token,) = parse_qs(urlsplit(url).query)["page-token"]
     return world.read(events.read_account_events_page, page_token=token)
+
+
+def test_a_long_batch_is_stored_as_single_events_are(world: World) -> None:
+    label = 'quote " and \\ and \u00e9'
+    batch = [
+        event(
+            world,
+            name=f"e{number}",
+            labels={"l": label},
+            related=[{"prefect.resource.id": f"x{number}", "prefect.resource.role": "y"}],
+            payload={"n": number, "nested": {"text": label, "none": None}},
+        )
+        for number in range(6)
+    ]
+    assert world.write(events.ingest, [*batch, batch[0]]) == 6
+    assert world.write(events.ingest, batch) == 0
+    rows = world.rows("SELECT * FROM event ORDER BY seq")
+    assert [row["event"] for row in rows] == [one.event for one in batch]
+    assert [json.decode(row["payload"]) for row in rows] == [one.payload for one in batch]
+    assert [json.decode(row["resource"]) for row in rows] == [one.resource for one in batch]
+    assert {row["occurred"] for row in rows} == {world.now}
+    found = world.rows("SELECT count(*) AS entries FROM event_resource")
+    assert found == [{"entries": 7}]
+
+
+def test_a_long_batch_may_hold_what_the_database_cannot_read(world: World) -> None:
+    batch = [event(world, payload={"text": "a\0b"}) for _ in range(6)]
+    assert world.write(events.ingest, batch[:1]) == 1
+    assert world.write(events.ingest, batch) == 5
+    stored = wire(page(world))["events"]
+    assert [one["payload"] for one in stored] == [stored[0]["payload"]] * 6
 
 
 def test_an_event_is_stored_once(world: World) -> None:
