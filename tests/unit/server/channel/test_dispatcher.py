@@ -354,6 +354,24 @@ def test_a_guessed_token_does_nothing(shared: SharedApp):
     check(test, shared)
 
 
+def test_a_worker_that_is_quick_is_not_taken_for_one_that_guesses(shared: SharedApp):
+    async def test(bench: Bench) -> None:
+        for _ in range(80):
+            await bench.enqueue()
+        async with bench.worker(limit=16) as worker:
+            done = 0
+            while done < 80:
+                frame = await worker.receive()
+                if frame["type"] == MESSAGE:
+                    held = frame["payload"]
+                    worker.send(operation("ack", held["message_id"], held["reservation_token"]))
+                else:
+                    assert frame["payload"]["status"] == "accepted"
+                    done += 1
+
+    check(test, shared)
+
+
 # --- connections that come and go ----------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ from penstock.schemas.channel import (
     CloseReason,
     HeartbeatFrame,
     HelloFrame,
+    OperationFrame,
+    RenewFrame,
     WorkerBeat,
     WorkerFrame,
     WorkerHello,
@@ -50,6 +52,7 @@ logger = logging.getLogger("penstock.server.api.worker_channel")
 STEP_SECONDS = 10.0
 """How long a worker may take for its first and for its second frame."""
 OPERATIONS_PER_SECOND = 50
+"""Renewals, and operations on what the worker does not hold, before its channel is closed."""
 
 _decode_auth = msgspec.json.Decoder(AuthRequest).decode
 _decode_frame = msgspec.json.Decoder(WorkerFrame, strict=False).decode
@@ -220,7 +223,7 @@ class _Channel:
             await self._beat(connection, pool, frame.payload)
         elif isinstance(frame, HelloFrame):
             await self._close(CloseReason.PROTOCOL_ERROR)
-        elif self._too_fast():
+        elif self._too_fast(connection, frame):
             await self._close(CloseReason.TRANSIENT_SERVER_ERROR)
         else:
             await self._edge.channels.operate(connection, frame)
@@ -249,7 +252,14 @@ class _Channel:
         if stamp != connection.stamp:
             pool.reconcile()
 
-    def _too_fast(self) -> bool:
+    def _too_fast(self, connection: Connection, frame: OperationFrame) -> bool:
+        """Whether the worker says more than it can have reason to.
+
+        The ends of messages that it holds do not count: there are no more than were sent to it.
+        """
+        held = str(frame.payload.message_id) in connection.in_flight
+        if held and not isinstance(frame, RenewFrame):
+            return False
         second = int(self._edge.clock.monotonic())
         if second != self._second:
             self._second, self._operations = second, 0
