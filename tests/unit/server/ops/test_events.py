@@ -70,7 +70,7 @@ def test_a_long_batch_is_stored_as_single_events_are(world: World) -> None:
     assert [json.decode(row["resource"]) for row in rows] == [one.resource for one in batch]
     assert {row["occurred"] for row in rows} == {world.now}
     found = world.rows("SELECT count(*) AS entries FROM event_resource")
-    assert found == [{"entries": 7}]
+    assert found == [{"entries": 12}]
 
 
 def test_a_long_batch_may_hold_what_the_database_cannot_read(world: World) -> None:
