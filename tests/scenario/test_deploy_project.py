@@ -1,5 +1,6 @@
 """`penstock deploy` and `penstock init`: from a project file to deployments on a real server."""
 
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import click.testing
 import pytest
 from tests.cli_process import Cli
+from tests.git_server import commit, git
 from tests.server_process import ServerProcess
 
 from penstock.blocks.system import Secret
@@ -320,6 +322,26 @@ def test_one_that_fails_does_not_keep_the_others(run: Run) -> None:
     assert done.exit_code == 1
     assert "penstock.yaml:2:5: one was not deployed" in done.output
     assert deployment("other").name == "other"
+
+
+def test_the_version_is_the_commit_of_the_code(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service in ("GITHUB_SHA", "CI_COMMIT_SHA", "BITBUCKET_COMMIT", "BUILD_SOURCEVERSION"):
+        monkeypatch.delenv(service, raising=False)
+    write(ENTRY)
+    assert run("deploy", "--all").exit_code == 0
+    digest = hashlib.md5((tmp_path / "flows.py").read_bytes()).hexdigest()
+    assert deployment("one").version == digest, "the flow's own"
+    git(tmp_path, "init", "-q", ".")
+    sha = commit(tmp_path, more="x")
+    assert run("deploy", "--all").exit_code == 0
+    assert deployment("one").version == sha[:8]
+    assert run("deploy", "-n", "one", "--version", "mine").exit_code == 0
+    assert deployment("one").version == "mine"
+    wrong = run("deploy", "-n", "one", "--version-type", "vcs:github")
+    assert wrong.exit_code == 1
+    assert "no version of type 'vcs:github' here" in wrong.output
 
 
 def test_triggers_become_automations_of_the_deployment(run: Run) -> None:

@@ -21,7 +21,7 @@ from penstock.deployments.project.applying import (
 from penstock.deployments.project.project import Declared, Project, ProjectFileError, shown
 from penstock.deployments.project.resolve import Options, merged
 from penstock.deployments.steps.core import StepExecutionError
-from penstock.schemas.errors import PenstockException, PenstockHTTPStatusError
+from penstock.schemas.errors import APIUnreachable, PenstockException, PenstockHTTPStatusError
 from penstock.settings import get_current_settings
 
 
@@ -224,6 +224,8 @@ def _deployed(
             problem = project.problem(fault._replace(path=(*declared.path, *fault.path)))
             click.echo(str(problem), err=True)
         return _failed(declared, "its entry is not right")
+    except APIUnreachable:
+        raise  # the others would fail in the same way
     except (NotDeployed, StepExecutionError) as error:
         return _failed(declared, str(error), project)
     except PenstockHTTPStatusError as error:

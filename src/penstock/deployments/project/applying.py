@@ -22,8 +22,9 @@ from penstock.deployments.project.shape import Fault, deployment
 from penstock.deployments.steps.core import run_steps
 from penstock.deployments.templating import apply_values, resolved_blocks, resolved_variables
 from penstock.deployments.triggers import automation_of
+from penstock.deployments.versions import VersionType, version_info
 from penstock.flows import load_flow_from_entrypoint
-from penstock.schemas.deployments import DeploymentCreate, DeploymentUpdate
+from penstock.schemas.deployments import DeploymentCreate, DeploymentUpdate, VersionInfo
 from penstock.schemas.errors import ObjectNotFound, PenstockException
 from penstock.schemas.flows import FlowCreate
 
@@ -87,7 +88,9 @@ def deploy_entry(
     outputs = _run(steps["build"], {}, say)
     outputs = _run(steps["push"], outputs, say)
     filled = {
-        **apply_values({k: v for k, v in filled.items() if k not in _LATER}, outputs),
+        **apply_values(
+            {k: v for k, v in filled.items() if k not in _LATER}, outputs, warn_on_notset=True
+        ),
         "triggers": _outputs_in_triggers(filled.get("triggers"), outputs),
     }
     _checked(filled)
@@ -100,7 +103,7 @@ def deploy_entry(
     pull = apply_values(
         steps["pull"] or default_pull(Path.cwd()), outputs, remove_notset=False, skip_prefixes=["$"]
     )
-    fields = fields_of(filled, flow, schema, pull)
+    fields = fields_of(filled, flow, schema, pull, _version(filled, flow))
     id, created = _written(client, flow.name, name, filled, fields)
     warnings = _written_triggers(client, id, name, filled.get("triggers") or [])
     return Deployed(id, f"{flow.name}/{name}", created, pool, warnings)
@@ -167,6 +170,17 @@ def _check_pool(client: Any, entry: Mapping[str, Any]) -> str | None:
             f"the work pool {name!r} is for agents, which are no more; choose a pool for workers"
         )
     return pool.name
+
+
+def _version(entry: Mapping[str, Any], flow: Any) -> VersionInfo | None:
+    """The version the entry gives; without one the commit of the code, else the flow's own."""
+    given, kind = entry.get("version"), entry.get("version_type")
+    if given and kind is None:
+        return VersionInfo(type=VersionType.SIMPLE, version=given)
+    try:
+        return version_info(given or flow.version, kind)
+    except ValueError as error:
+        raise NotDeployed(str(error)) from None
 
 
 def _run(

@@ -216,7 +216,11 @@ def _alike(wanted: DeploymentScheduleCreate, stored: DeploymentSchedule) -> bool
 
 
 def fields_of(
-    entry: Mapping[str, Any], flow: Any, schema: Mapping[str, Any], pull: list[dict[str, Any]]
+    entry: Mapping[str, Any],
+    flow: Any,
+    schema: Mapping[str, Any],
+    pull: list[dict[str, Any]],
+    version: VersionInfo | None = None,
 ) -> dict[str, Any]:
     """The fields of a deployment except its name, flow and schedules.
 
@@ -225,12 +229,11 @@ def fields_of(
     """
     pool = entry.get("work_pool") or {}
     limit, options = _concurrency(entry.get("concurrency_limit"))
-    version = entry.get("version") or getattr(flow, "version", None)
     tags = entry.get("tags") or []
     made: dict[str, Any] = {
         "entrypoint": entry["entrypoint"],
         "description": entry.get("description") or getattr(flow, "description", None),
-        "version": version,
+        "version": version.version if version is not None else None,
         "tags": [tags] if isinstance(tags, str) else list(tags),
         "parameters": _plain(entry.get("parameters") or {}),
         "parameter_openapi_schema": dict(schema),
@@ -245,8 +248,8 @@ def fields_of(
     }
     if entry.get("paused") is not None:
         made["paused"] = bool(entry["paused"])
-    if entry.get("version_type") and version:
-        made["version_info"] = VersionInfo(type=entry["version_type"], version=version)
+    if version is not None:
+        made["version_info"] = version
     return made
 
 

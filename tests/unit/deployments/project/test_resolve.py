@@ -17,7 +17,7 @@ from penstock.deployments.project.resolve import (
     schedules_to_send,
     unknown_parameters,
 )
-from penstock.schemas.deployments import DeploymentSchedule
+from penstock.schemas.deployments import DeploymentSchedule, VersionInfo
 from penstock.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_what_the_file_leaves_out_is_sent_as_empty() -> None:
     assert fields == {
         "entrypoint": "f.py:f",
         "description": "of the flow",
-        "version": "v-of-flow",
+        "version": None,
         "tags": [],
         "parameters": {},
         "parameter_openapi_schema": {"properties": {}},
@@ -167,17 +167,16 @@ def test_what_the_file_says_is_sent() -> None:
     entry = {
         "entrypoint": "f.py:f",
         "description": "mine",
-        "version": "3",
-        "version_type": "vcs:git",
         "tags": "single",
         "paused": False,
         "enforce_parameter_schema": False,
         "concurrency_limit": {"limit": 2, "collision_strategy": "CANCEL_NEW"},
         "parameters": {"day": NOW.date(), 5: [NOW]},
     }
-    fields = fields_of(entry, FLOW, {}, [])
+    version = VersionInfo(type="vcs:git", version="3")
+    fields = fields_of(entry, FLOW, {}, [], version)
     assert fields["description"] == "mine"
-    assert (fields["version"], fields["version_info"].type) == ("3", "vcs:git")
+    assert (fields["version"], fields["version_info"]) == ("3", version)
     assert fields["tags"] == ["single"]
     assert fields["paused"] is False
     assert fields["enforce_parameter_schema"] is False
