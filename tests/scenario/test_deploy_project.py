@@ -344,6 +344,27 @@ def test_the_version_is_the_commit_of_the_code(
     assert "no version of type 'vcs:github' here" in wrong.output
 
 
+def test_code_that_ends_the_program_is_told(run: Run) -> None:
+    Path("flows.py").write_text(FLOW + "\nraise SystemExit(0)\n")
+    write(ENTRY)
+    done = run("deploy", "--all")
+    assert done.exit_code == 1
+    assert "ended the program (with 0) while it was imported" in done.output
+
+
+def test_steps_that_change_the_directory_change_it_for_themselves(run: Run, tmp_path: Path) -> None:
+    entry = ENTRY.removeprefix("deployments:\n")
+    (tmp_path / "elsewhere").mkdir()
+    write(
+        "build: [{penstock.deployments.steps.set_working_directory: {directory: elsewhere}}]\n"
+        "deployments:\n" + entry + entry.replace("one", "other")
+    )
+    assert run("deploy", "--all").exit_code == 0
+    for name in ("one", "other"):
+        [step] = deployment(name).pull_steps
+        assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(tmp_path)
+
+
 def test_triggers_become_automations_of_the_deployment(run: Run) -> None:
     write(ENTRY + "    triggers:\n      - expect: [etl.done]\n        parameters: {source: z}\n")
     for _ in range(2):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -76,11 +76,23 @@ def deploy_entry(
 
     Its placeholders are filled in, its flow is imported, the build and push steps run, then the
     deployment and its triggers are written. `steps` are those of the three kinds. Raises
-    `NotDeployed`, `StepExecutionError`, and what importing the flow raises.
+    `NotDeployed`, `StepExecutionError`, and what importing the flow raises. The working directory
+    is afterwards what it was, whatever steps made of it.
     """
+    with chdir(Path.cwd()):
+        return _deploy(client, entry, steps, say, Path.cwd())
+
+
+def _deploy(
+    client: Any,
+    entry: Mapping[str, Any],
+    steps: Mapping[str, list[dict[str, Any]]],
+    say: Callable[[str], Any],
+    directory: Path,
+) -> Deployed:
     filled = run_sync(_filled(entry))
     _checked(filled)
-    flow = load_flow_from_entrypoint(_required(filled, "entrypoint"))
+    flow = _flow(_required(filled, "entrypoint"))
     name = str(_required(filled, "name"))
     schema = parameter_schema(flow)
     pool = _check_pool(client, filled)
@@ -101,12 +113,22 @@ def deploy_entry(
             f"the flow {flow.name!r} takes no parameter {', '.join(unknown)}; it takes {known}"
         )
     pull = apply_values(
-        steps["pull"] or default_pull(Path.cwd()), outputs, remove_notset=False, skip_prefixes=["$"]
+        steps["pull"] or default_pull(directory), outputs, remove_notset=False, skip_prefixes=["$"]
     )
     fields = fields_of(filled, flow, schema, pull, _version(filled, flow))
     id, created = _written(client, flow.name, name, filled, fields)
     warnings = _written_triggers(client, id, name, filled.get("triggers") or [])
     return Deployed(id, f"{flow.name}/{name}", created, pool, warnings)
+
+
+def _flow(entrypoint: str) -> Any:
+    try:
+        return load_flow_from_entrypoint(entrypoint)
+    except SystemExit as leave:
+        raise NotDeployed(
+            f"the code at {entrypoint!r} ended the program (with {leave.code!r}) while it was "
+            "imported; put what runs under `if __name__ == '__main__':`"
+        ) from None
 
 
 def default_pull(directory: Path) -> list[dict[str, Any]]:

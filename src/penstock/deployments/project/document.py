@@ -308,7 +308,7 @@ class _Parser(Parser):
 
 class _Resolver(VersionedResolver):
     """Reads every document as the library does that project files were written for: YAML 1.1, but
-    `y` and `n` are text, and so are floats without a dot such as `1e3`.
+    `y` and `n` are text, and so are floats without a dot or a sign of the exponent.
 
     (The library used here forgets a version it is given at a `---`.)
     """
@@ -322,6 +322,6 @@ class _Resolver(VersionedResolver):
         name = str(tag)
         if name.endswith(":bool") and len(value) == 1:
             return self.DEFAULT_SCALAR_TAG
-        if name.endswith(":float") and "." not in value:
+        if name.endswith(":float") and ("." not in value or re.search(r"[eE]\d", value)):
             return self.DEFAULT_SCALAR_TAG
         return tag
