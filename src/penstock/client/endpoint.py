@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import os
 import random
 import re
 import threading
@@ -65,6 +66,9 @@ class Endpoint:
         )
         self._sleep = sleep
         self._checked = not target.version_check or target.url is None
+        if known := _told_by_parent(target):
+            self.session.extensions = known
+            self._checked = True
         self._checking = threading.Lock()
 
     @property
@@ -160,6 +164,22 @@ async def _adrive(conversation: Conversation, transport: "embedded.EmbeddedTrans
                 step = conversation.send(response)
     except StopIteration as end:
         return end.value
+
+
+def told_to_children(target: Target, extensions: frozenset[str]) -> dict[str, str]:
+    """Variables that tell a child process what this one knows of the server, so that it need not
+    ask before it begins."""
+    if target.url is None or not extensions:
+        return {}
+    return {_PARENT_KNOWS: f"{target.url} {','.join(sorted(extensions))}"}
+
+
+_PARENT_KNOWS = "PENSTOCK__SERVER_EXTENSIONS"
+
+
+def _told_by_parent(target: Target) -> frozenset[str]:
+    url, _, names = os.environ.get(_PARENT_KNOWS, "").partition(" ")
+    return frozenset(names.split(",")) if names and url == target.url else frozenset()
 
 
 def check_version(version: str, extensions: frozenset[str] | None, name: str) -> None:

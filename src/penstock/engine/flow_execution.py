@@ -48,6 +48,8 @@ from penstock.settings import get_current_settings
 from penstock.states import crashed_state, state_to_wire, value_state
 
 _NO_FLOW = UUID(int=0)
+FIRST_BEAT_OF_CLAIMED = 5.0
+"""Seconds after which a run that a worker looks after sends its first heartbeat."""
 
 
 class FlowLike(Protocol):
@@ -409,8 +411,12 @@ class FlowExecution:
         assert self.context is not None
         self._alive = True
         seconds = get_current_settings().flows.heartbeat_frequency
+        # The claim of its worker stands for the life of a run, so a short one needs no socket.
+        first = FIRST_BEAT_OF_CLAIMED if os.environ.get("PENSTOCK__CLAIM") else 0.0
         self._stack.enter_context(
-            heartbeats(self.flow_run, self.context.related_rest, seconds, self.emit)
+            heartbeats(
+                self.flow_run, self.context.related_rest, seconds, self.emit, first_after=first
+            )
         )
 
     def rejected(self, state: State, reason: str) -> None:

@@ -28,8 +28,10 @@ def heartbeats(
     seconds: float | None,
     emit: Callable[[bytes], None],
     timer: Alarms = TIMER,
+    first_after: float = 0.0,
 ) -> Iterator[None]:
-    """Emit `prefect.flow-run.heartbeat` at once and then every `seconds` while the body runs.
+    """Emit `prefect.flow-run.heartbeat` at once (or `first_after` so many seconds) and then every
+    `seconds` while the body runs.
 
     None turns it off. Entering and leaving cost microseconds: the waiting is done by a thread
     that all runs of the process share.
@@ -46,7 +48,10 @@ def heartbeats(
             emit(heartbeat(flow_run, related))
             alarm = timer.after(max(seconds, MINIMUM_SECONDS), beat)
 
-    beat()
+    if first_after:
+        alarm = timer.after(first_after, beat)
+    else:
+        beat()
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from penstock.annotations import NotSet
 from penstock.base import json
 from penstock.base.dual import Steps, dual
 from penstock.client import get_client
+from penstock.client.endpoint import told_to_children
 from penstock.deployments.runner import RunnerDeployment
 from penstock.flows import Flow
 from penstock.logging import get_logger
@@ -391,6 +392,7 @@ class Runner:
                 flow_entrypoint=entrypoint,
             ),
             {"PENSTOCK__CLAIM": None if taken.number is None else str(taken.number)},
+            told_to_children(self._client.target, self._client.extensions),
             extra or {},
         )
         fresh = (environment.get(FRESH) or "").lower() in ("1", "true", "yes", "on")

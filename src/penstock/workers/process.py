@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 
 from penstock.base import json
+from penstock.client.endpoint import told_to_children
 from penstock.runner.environment import child_environment, run_variables
 from penstock.runner.launching import Launching
 from penstock.runner.messages import StartRun
@@ -167,6 +168,7 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
             configuration.env,
             run_variables(storage_base_path=directory),
             {"PENSTOCK__CLAIM": None if taken.number is None else str(taken.number)},
+            told_to_children(self.client.target, self.client.extensions),
             settings={},
             working_directory=directory,
         )
