@@ -188,7 +188,7 @@ def test_a_failover_that_lost_the_last_writes(server: RedisServer, bench: Bench)
         bench.settle()
         client.flushall()
         for key, value in before.items():
-            client.restore(key, 0, value)
+            client.restore(key, 0, value or b"")
     bench.run(bench.queue.reconcile(100))
     assert bench.reserve() is None
     assert bench.ack(taken).status == "accepted"

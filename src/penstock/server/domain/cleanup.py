@@ -76,6 +76,8 @@ class Message(Struct, frozen=True, kw_only=True):
     last_reason: str | None = None
     dead_reason: str | None = None
     requeue_count: int = 0
+    requeue_deliveries: int = 0
+    """How many deliveries there had been at the last requeue."""
     alerted: bool = False
     created_at: datetime
     updated_at: datetime
@@ -338,6 +340,7 @@ def requeue(
         attempts=0,
         tried_workers=(),
         requeue_count=message.requeue_count + 1,
+        requeue_deliveries=message.deliveries,
         fence=message.fence + LEDGER_STEP,
         available_at=now,
         queued_at=now,
@@ -421,7 +424,7 @@ def _failed(
         dead = PERMANENT
     elif attempts >= policy.max_attempts and charged:
         dead = MAX_ATTEMPTS
-    elif message.deliveries >= policy.max_deliveries:
+    elif message.deliveries - message.requeue_deliveries >= policy.max_deliveries:
         dead = MAX_DELIVERIES
     if dead is not None:
         after = replace(after, state=DEAD, dead_reason=dead, finished_at=now)

@@ -41,6 +41,7 @@ _NUMBERS = {
     "del": "deliveries",
     "ren": "lease_renewals",
     "req": "requeue_count",
+    "reqd": "requeue_deliveries",
 }
 _INSTANTS = {
     "av": "available_at",

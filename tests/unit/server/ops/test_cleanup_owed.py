@@ -22,6 +22,9 @@ from penstock.server.ops import (
 from penstock.server.ops.context import Context, Limits, service
 from penstock.server.ops.transition import force_state
 
+# One database for most: the statements are checked on both, and creating a schema takes a second.
+sqlite = pytest.mark.parametrize("world", ["sqlite"], indirect=True)
+
 
 def owed(world: World) -> list[Any]:
     """The messages there are, oldest first."""
@@ -70,6 +73,7 @@ def test_a_cancellation_nobody_confirmed_owes_a_teardown(world: World) -> None:
     assert world.read(flow_runs.read_flow_run, run).state_type == "CANCELLED"
 
 
+@sqlite
 def test_the_end_of_a_cancellation_is_decided_once(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CANCELLING)
@@ -83,6 +87,7 @@ def test_the_end_of_a_cancellation_is_decided_once(world: World) -> None:
     assert str(world.read(flow_runs.read_flow_run, run).state_id) == str(body.state.id)
 
 
+@sqlite
 def test_a_change_that_is_undone_owes_nothing(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CANCELLING)
@@ -97,6 +102,7 @@ def test_a_change_that_is_undone_owes_nothing(world: World) -> None:
     assert world.read(flow_runs.read_flow_run, run).state_type == "CANCELLING"
 
 
+@sqlite
 @pytest.mark.parametrize("pool_type", ["cloud-run:push", "prefect:managed"])
 def test_a_pool_without_workers_is_told_and_owed_nothing(world: World, pool_type: str) -> None:
     run = submitted(world, pool_type)
@@ -107,6 +113,7 @@ def test_a_pool_without_workers_is_told_and_owed_nothing(world: World, pool_type
     assert b"pool_without_workers" in bytes(world.rows(told)[0]["payload"])
 
 
+@sqlite
 def test_a_run_of_no_pool_is_cancelled_all_the_same(world: World) -> None:
     run = world.flow_run(StateType.RUNNING)
     force(world, run, StateType.CANCELLING)
@@ -114,6 +121,7 @@ def test_a_run_of_no_pool_is_cancelled_all_the_same(world: World) -> None:
     assert owed(world) == []
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("pool_type", "placement"), [("docker", "prefer"), ("kubernetes", "any"), ("ecs", "any")]
 )
@@ -124,12 +132,14 @@ def test_the_pool_decides_who_may_tear_down(world: World, pool_type: str, placem
     assert [message.placement for message in owed(world)] == [placement]
 
 
+@sqlite
 def test_a_crash_the_server_found_owes_a_teardown(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED, Context(actor=service("foreman")))
     assert [message.cause for message in owed(world)] == ["heartbeat_lost"]
 
 
+@sqlite
 def test_a_crash_before_the_start_is_told_apart(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.PENDING)
@@ -137,6 +147,7 @@ def test_a_crash_before_the_start_is_told_apart(world: World) -> None:
     assert [message.cause for message in owed(world)] == ["pending_claim_expired"]
 
 
+@sqlite
 def test_a_crash_owes_nothing_where_that_is_switched_off(world: World) -> None:
     run = submitted(world)
     context = Context(actor=service("foreman"), limits=Limits(teardown_on_crash=False))
@@ -144,6 +155,7 @@ def test_a_crash_owes_nothing_where_that_is_switched_off(world: World) -> None:
     assert owed(world) == []
 
 
+@sqlite
 def test_a_run_whose_owner_is_gone_owes_what_it_left(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.PENDING)
@@ -160,18 +172,21 @@ def test_a_run_whose_owner_is_gone_owes_what_it_left(world: World) -> None:
     assert [message.cause for message in owed(world)] == ["pending_claim_expired"]
 
 
+@sqlite
 def test_a_crash_that_the_run_reports_owes_nothing(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED)
     assert owed(world) == []
 
 
+@sqlite
 def test_a_deleted_run_owes_what_still_runs(world: World) -> None:
     run = submitted(world)
     world.write(flow_runs.delete_flow_run, run)
     assert [message.cause for message in owed(world)] == ["flow_run_deleted"]
 
 
+@sqlite
 def test_a_deleted_run_that_ended_owes_nothing(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.COMPLETED)
@@ -179,6 +194,7 @@ def test_a_deleted_run_that_ended_owes_nothing(world: World) -> None:
     assert owed(world) == []
 
 
+@sqlite
 def test_a_teardown_by_hand_is_asked_for_once(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED)
@@ -191,6 +207,7 @@ def test_a_teardown_by_hand_is_asked_for_once(world: World) -> None:
     assert [row["action"] for row in audits] == ["enqueued"]
 
 
+@sqlite
 def test_a_teardown_by_hand_needs_an_ended_run_with_workers(world: World) -> None:
     with pytest.raises(ObjectConflict, match="cancel it first"):
         world.write(cleanup_owed.request_flow_run_cleanup, submitted(world))
@@ -201,6 +218,7 @@ def test_a_teardown_by_hand_needs_an_ended_run_with_workers(world: World) -> Non
         world.write(cleanup_owed.request_flow_run_cleanup, str(uuid4()))
 
 
+@sqlite
 def test_what_a_deleted_pool_owed_is_dead_and_found(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED, Context(actor=service("foreman")))
@@ -211,6 +229,7 @@ def test_what_a_deleted_pool_owed_is_dead_and_found(world: World) -> None:
     assert (dead.state, dead.dead_reason) == ("dead", "work_pool_deleted")
 
 
+@sqlite
 def test_the_evidence_of_a_run_is_in_order_of_time(world: World) -> None:
     run = submitted(world)
     force(world, run, StateType.CRASHED, Context(actor=service("foreman")))

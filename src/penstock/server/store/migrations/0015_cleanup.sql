@@ -32,6 +32,7 @@ CREATE TABLE cleanup_message (
     last_reason TEXT,
     dead_reason TEXT,
     requeue_count BIGINT NOT NULL DEFAULT 0,
+    requeue_deliveries BIGINT NOT NULL DEFAULT 0, -- deliveries before the last requeue
     alerted BOOLEAN NOT NULL DEFAULT FALSE,
     synced BOOLEAN NOT NULL DEFAULT TRUE, -- whether a working set elsewhere has this form of it
     created_at BIGINT NOT NULL,

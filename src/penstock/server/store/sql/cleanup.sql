@@ -55,6 +55,7 @@ UPDATE cleanup_message SET
     lease_server_id = :lease_server_id, lease_renewals = :lease_renewals, lease_lost = :lease_lost,
     host_id = :host_id, placement = :placement, tried_workers = :tried_workers,
     last_reason = :last_reason, dead_reason = :dead_reason, requeue_count = :requeue_count,
+    requeue_deliveries = :requeue_deliveries,
     alerted = :alerted, synced = :synced, updated_at = :updated_at, queued_at = :queued_at,
     finished_at = :finished_at
 WHERE id = :id AND fence = :found;
