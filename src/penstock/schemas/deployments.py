@@ -45,11 +45,17 @@ class VersionInfo(Entity):
 # --- schedules -----------------------------------------------------------------------------------
 
 
+CatchUp = Literal["all", "latest"] | Annotated[float, Meta(ge=0)]
+"""Which dates that passed while nobody planned get a run: all, the latest alone, or those no older
+than so many seconds. An extension of the contract; without it all do."""
+
+
 class DeploymentScheduleCreate(Strict):
     """A schedule of a deployment. `replaces` is the slug of the one whose place it takes."""
 
     schedule: AnySchedule
     active: bool = True
+    catch_up: CatchUp | UnsetType = UNSET
     max_scheduled_runs: Positive | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     replaces: str | None = None
@@ -61,6 +67,7 @@ class DeploymentScheduleCreate(Strict):
 
 class DeploymentScheduleUpdate(Strict):
     active: bool | UnsetType | None = UNSET
+    catch_up: CatchUp | UnsetType = UNSET
     max_scheduled_runs: Positive | UnsetType | None = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     replaces: str | UnsetType | None = UNSET
@@ -78,6 +85,7 @@ class DeploymentSchedule(Entity):
     schedule: AnySchedule
     updated: datetime | None
     active: bool = True
+    catch_up: CatchUp | UnsetType = UNSET
     deployment_id: UUID | None = None
     max_scheduled_runs: Positive | None = None
     parameters: dict[str, Any] = field(default_factory=dict)

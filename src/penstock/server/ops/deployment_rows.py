@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from penstock.base import json
-from penstock.schemas.deployments import Deployment, DeploymentSchedule
+from penstock.schemas.deployments import CatchUp, Deployment, DeploymentSchedule
 from penstock.schemas.errors import ObjectMissing
 from penstock.schemas.events import RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, Resource
 from penstock.server.domain.redaction import redacted
@@ -97,7 +97,19 @@ def schedule_view(row: Row) -> DeploymentSchedule:
         max_scheduled_runs=row["max_scheduled_runs"],
         parameters=row["parameters"],
         slug=row["slug"],
+        catch_up=UNSET if row["catch_up"] is None else catch_up_of(row["catch_up"]),
     )
+
+
+def catch_up_of(stored: str | None) -> CatchUp:
+    """The policy that a row of a schedule holds."""
+    if stored is None:
+        return "all"
+    return "latest" if stored == "latest" else float(stored)
+
+
+def stored_catch_up(given: CatchUp | UnsetType) -> str | None:
+    return None if given is UNSET or given == "all" else str(given)
 
 
 def _limits(tx: Tx, rows: Iterable[Row]) -> dict[str, Any]:
@@ -280,6 +292,7 @@ def _schedule(row: Row) -> dict[str, Any]:
             "slug",
             "parameters",
             "max_scheduled_runs",
+            "catch_up",
         )
     }
 

@@ -29,6 +29,7 @@ from penstock.server.ops.deployment_rows import (
     locked_deployment,
     record_schedule,
     schedule_view,
+    stored_catch_up,
 )
 from penstock.server.ops.planning import TOPIC, key_prefix
 from penstock.server.store.transaction import Row, Tx
@@ -202,6 +203,7 @@ def _insert(tx: Tx, context: Context, deployment: Row, one: DeploymentScheduleCr
         "slug": one.slug,
         "parameters": Raw(json.encode(one.parameters)),
         "max_scheduled_runs": one.max_scheduled_runs,
+        "catch_up": stored_catch_up(one.catch_up),
         "cursor_time": tx.now,
         "due": _due(tx, deployment, one.active),
     }
@@ -243,6 +245,7 @@ def _update(
                 "slug",
                 "parameters",
                 "max_scheduled_runs",
+                "catch_up",
                 "cursor_time",
                 "due",
             )
@@ -306,6 +309,8 @@ def _given(tx: Tx, row: Row, one: DeploymentScheduleUpdate) -> dict[str, Any]:
     for name in ("slug", "max_scheduled_runs"):
         if getattr(one, name) is not UNSET:
             values[name] = getattr(one, name)
+    if one.catch_up is not UNSET:
+        values["catch_up"] = stored_catch_up(one.catch_up)
     return values
 
 
@@ -349,6 +354,7 @@ def _as_update(one: DeploymentScheduleCreate) -> DeploymentScheduleUpdate:
         slug=one.slug,
         parameters=one.parameters,
         max_scheduled_runs=one.max_scheduled_runs,
+        catch_up=one.catch_up,
     )
 
 
@@ -365,6 +371,7 @@ def _as_create(one: DeploymentScheduleUpdate) -> DeploymentScheduleCreate:
         max_scheduled_runs=(
             one.max_scheduled_runs if isinstance(one.max_scheduled_runs, int) else None
         ),
+        catch_up=one.catch_up,
     )
 
 

@@ -6,6 +6,7 @@ changed meanwhile is planned anew. Nobody asked for these runs, so they emit no 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,9 @@ from penstock.schemas.flow_runs import FlowRunPolicy
 from penstock.schemas.schedules import stored_schedule
 from penstock.schemas.states import StateDetails
 from penstock.server.domain.naming import name_for
+from penstock.server.domain.schedules.catch_up import resumed
 from penstock.server.domain.schedules.planning import NEVER, Dates, Horizon, Plan, plan
+from penstock.server.ops.deployment_rows import catch_up_of
 from penstock.server.ops.topics import work_topic
 from penstock.server.store.columns import microseconds
 from penstock.server.store.transaction import Row, Tx
@@ -57,9 +60,20 @@ def planned(rows: Sequence[Row], now: datetime, horizon: Horizon) -> list[Planne
 
     One that cannot be evaluated gets a plan without dates and its problem.
     """
+    rows = [_resumed(row, now) for row in rows]
     start = min((_cursor(row, now) for row in rows), default=now)
     known: dict[bytes, Dates] = {}
     return [_planned(row, min(start, now), now, horizon, known) for row in rows]
+
+
+def _resumed(row: Row, now: datetime) -> Row:
+    """The schedule with `from_time`, behind which its planning goes on."""
+    cursor = row["cursor_time"] or now
+    policy = catch_up_of(row["catch_up"])
+    if policy != "all" and cursor < now:
+        with suppress(*_FAILURES):  # told when its dates are asked for
+            cursor = resumed(stored_schedule(row["schedule"]), cursor, now, policy)
+    return {**row, "from_time": cursor}
 
 
 def _planned(
@@ -91,7 +105,7 @@ def _share(id: str) -> float:
 
 
 def _cursor(row: Row, now: datetime) -> datetime:
-    return row["cursor_time"] or now
+    return row.get("from_time") or row["cursor_time"] or now
 
 
 def store_plans(tx: Tx, plans: Sequence[Planned]) -> int:
@@ -116,7 +130,7 @@ def plan_deployment(tx: Tx, id: str, start: datetime, horizon: Horizon) -> int:
     """
     plans = planned(
         [
-            {**row, "cursor_time": start - timedelta(microseconds=1)}
+            {**row, "cursor_time": start - timedelta(microseconds=1), "catch_up": None}
             for row in tx.all("deployment_schedule.active_of", deployment_id=id)
         ],
         start,

@@ -47,6 +47,44 @@ def test_runs_are_planned_an_hour_and_three_runs_ahead(world: World) -> None:
     assert plan(world) == 0
 
 
+def test_missed_dates_are_made_up_for_as_their_schedule_says(world: World) -> None:
+    for name, policy in (("all", "all"), ("latest", "latest"), ("recent", 2 * 3600.0)):
+        deploy(world, name, schedules=[cron("0 * * * *", catch_up=policy)])
+    deploy(world, "silent", schedules=[cron("0 * * * *")])
+    plan(world)
+    before = set(times(world))
+    world.clock.advance(10 * 3600)
+    plan(world)
+    missed = world.rows(
+        "SELECT d.name, count(*) AS runs FROM flow_run AS r"
+        " JOIN deployment AS d ON d.id = r.deployment_id WHERE r.auto_scheduled"
+        " AND r.expected_start_time <= ? AND r.expected_start_time > ? GROUP BY d.name",
+        world.now,
+        max(before),
+    )
+    assert {row["name"]: row["runs"] for row in missed} == {
+        "all": 7, "latest": 1, "recent": 2, "silent": 7,
+    }  # fmt: skip
+    assert plan(world) == 0
+
+
+def test_the_policy_for_missed_dates_is_part_of_a_schedule(world: World) -> None:
+    made = put(world, schedules=[cron(slug="s", catch_up="latest")])
+    [schedule] = made["schedules"]
+    assert schedule["catch_up"] == "latest"
+    id, schedule_id = made["id"], schedule["id"]
+    change = DeploymentScheduleUpdate(catch_up=90.0)
+    world.write(deployment_schedules.update_deployment_schedule, id, schedule_id, body=change)
+    assert read(world, id)["schedules"][0]["catch_up"] == 90.0
+    world.write(
+        deployment_schedules.update_deployment_schedule,
+        id,
+        schedule_id,
+        body=DeploymentScheduleUpdate(catch_up="all"),
+    )
+    assert "catch_up" not in read(world, id)["schedules"][0]
+
+
 def test_a_planned_run_is_made_of_its_deployment_and_its_schedule(world: World) -> None:
     made = put(
         world,

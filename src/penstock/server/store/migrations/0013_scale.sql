@@ -37,3 +37,7 @@ WHERE state_type IN ('PENDING', 'RUNNING');
 CREATE INDEX task_run_by_state
 ON task_run (state_type, expected_start_time, start_time, end_time, id);
 CREATE INDEX task_run_by_state_name ON task_run (state_name, id);
+
+-- Which dates that passed while nobody planned get a run: null for all, 'latest', or a number of
+-- seconds for those no older.
+ALTER TABLE deployment_schedule ADD COLUMN catch_up TEXT;

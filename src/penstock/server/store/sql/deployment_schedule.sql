@@ -2,17 +2,18 @@
 
 -- name: deployment_schedule.insert
 INSERT INTO deployment_schedule (
-    id, deployment_id, schedule, active, slug, parameters, max_scheduled_runs, cursor_time, due,
-    created, updated
+    id, deployment_id, schedule, active, slug, parameters, max_scheduled_runs, catch_up,
+    cursor_time, due, created, updated
 ) VALUES (
     :id, :deployment_id, :schedule, :active, :slug, :parameters, :max_scheduled_runs,
-    :cursor_time, :due, :now, :now
+    :catch_up, :cursor_time, :due, :now, :now
 );
 
 -- name: deployment_schedule.update
 UPDATE deployment_schedule SET
     schedule = :schedule, active = :active, slug = :slug, parameters = :parameters,
-    max_scheduled_runs = :max_scheduled_runs, cursor_time = :cursor_time, due = :due,
+    max_scheduled_runs = :max_scheduled_runs, catch_up = :catch_up, cursor_time = :cursor_time,
+    due = :due,
     problem = NULL, updated = :now
 WHERE id = :id;
 
@@ -39,13 +40,13 @@ WHERE deployment_id IN (SELECT value FROM json_each(:ids))
 ORDER BY updated DESC, id DESC;
 
 -- name: deployment_schedule.due
-SELECT id, schedule, cursor_time, due FROM deployment_schedule
+SELECT id, schedule, cursor_time, due, catch_up FROM deployment_schedule
 WHERE due <= :now
 ORDER BY due, id
 LIMIT :limit;
 
 -- name: deployment_schedule.active_of
-SELECT id, schedule, cursor_time, due FROM deployment_schedule
+SELECT id, schedule, cursor_time, due, catch_up FROM deployment_schedule
 WHERE deployment_id = :deployment_id AND active;
 
 -- name: deployment_schedule.claim
