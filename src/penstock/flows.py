@@ -292,6 +292,14 @@ class FlowDecorator:
             return lambda wrapped: Flow(wrapped, **options)
         return Flow(fn, **options)
 
+    def from_source(self, source: Any, entrypoint: str) -> Any:
+        """As `Flow.from_source`."""
+        return Flow.from_source(source, entrypoint)
+
+    async def afrom_source(self, source: Any, entrypoint: str) -> Any:
+        """As `Flow.afrom_source`."""
+        return await Flow.afrom_source(source, entrypoint)
+
 
 flow = FlowDecorator()
 

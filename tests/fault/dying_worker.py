@@ -29,8 +29,8 @@ class DyingWorker(ProcessWorker):
             die()
         await super()._carry_out(taken)
 
-    def _start_of(self, *arguments: Any) -> Any:
-        start = super()._start_of(*arguments)
+    def _start_of(self, taken: Any, configuration: Any, directory: Any) -> Any:
+        start = super()._start_of(taken, configuration, directory)
         if self.point == "configured":
             die()
         return start

@@ -30,7 +30,6 @@ from penstock.runner.messages import (
     Exited,
     Failed,
     Kill,
-    Preload,
     Started,
     StartRun,
     StopRun,
@@ -153,10 +152,6 @@ class Launcher:
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, StartRun):
             self._start(command)
-            return
-        if isinstance(command, Preload):
-            for name in command.modules:
-                import_module(name)
             return
         run = next((one for one in self._runs.values() if one.run_id == command.run_id), None)
         if run is None:
@@ -344,6 +339,17 @@ def _warm_up() -> None:
         import_module(name)
     # The first check of a type looks through all installed packages for plugins.
     import_module("pydantic").TypeAdapter(int)
+    for name in _chosen_modules():
+        try:
+            import_module(name)
+        except Exception as error:  # Code of the user; a run that needs it tells what is wrong.
+            print(f"penstock: {name} cannot be preloaded: {error!r}", file=sys.stderr)  # noqa: T201
+
+
+def _chosen_modules() -> list[str]:
+    settings = import_module("penstock.settings").get_current_settings()
+    names = [name.strip() for name in settings.runner.preload_modules.split(",")]
+    return [name for name in names if name]
 
 
 def serve_forked(channel: socket.socket, flows: dict[str, Any]) -> NoReturn:

@@ -40,13 +40,7 @@ class Kill(Struct, frozen=True, kw_only=True, tag_field="type", tag="kill"):
     run_id: str
 
 
-class Preload(Struct, frozen=True, kw_only=True, tag_field="type", tag="preload"):
-    """Import modules, so that later runs have them."""
-
-    modules: list[str]
-
-
-Command = StartRun | StopRun | Kill | Preload
+Command = StartRun | StopRun | Kill
 
 
 class Started(Struct, frozen=True, kw_only=True, tag_field="type", tag="started"):

@@ -333,6 +333,12 @@ SETTINGS = (
         False,
         "Start runs in a new interpreter instead of forking one that has imported everything.",
     ),
+    Setting(
+        "runner.preload_modules",
+        _TEXT,
+        "",
+        "Modules, separated by commas, that are imported once for all runs of a worker or runner.",
+    ),
     Setting("runner.server.enable", _FLAG, False, "Serve the runner's health page."),
     Setting("runner.server.host", _TEXT, "localhost", "Address the health page listens on."),
     Setting("runner.server.port", _PORT, 8080, "Port the health page listens on."),
