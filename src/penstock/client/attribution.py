@@ -1,4 +1,7 @@
-"""Headers that say on whose behalf a request is made: worker, flow, deployment."""
+"""Headers that say on whose behalf a request is made: worker, flow, deployment, flow run.
+
+The server keeps them with each change as claims, so that its audit trail leads to the run.
+"""
 
 import os
 from typing import Any
@@ -7,8 +10,8 @@ from penstock.base.run_context import current_run
 from penstock.schemas.claims import CLAIM_HEADER
 
 _FIELDS = tuple(
-    (f"X-Prefect-{kind.title()}-{part.title()}", f"{kind}_{part}")
-    for kind in ("worker", "flow", "deployment")
+    (f"X-Prefect-{kind.title()}-{part.title()}", f"{kind}_{part}".replace("-", "_"))
+    for kind in ("worker", "flow", "deployment", "flow-run")
     for part in ("id", "name")
 )
 
@@ -36,6 +39,8 @@ def context_attribution(run: Any) -> dict[str, str]:
         "X-Prefect-Flow-Id": getattr(flow_run, "flow_id", None),
         "X-Prefect-Flow-Name": getattr(flow, "name", None),
         "X-Prefect-Deployment-Id": getattr(flow_run, "deployment_id", None),
+        "X-Prefect-Flow-Run-Id": getattr(flow_run, "id", None),
+        "X-Prefect-Flow-Run-Name": getattr(flow_run, "name", None),
     }
     return {name: str(value) for name, value in values.items() if value}
 

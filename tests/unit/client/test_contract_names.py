@@ -70,10 +70,12 @@ def test_attribution_comes_from_the_run_before_the_environment(monkeypatch: pyte
     }
     context = RunContext(
         flow=SimpleNamespace(name="etl\r\nX-Evil: 1 \u20ac"),
-        flow_run=SimpleNamespace(flow_id="f1", deployment_id=None),
+        flow_run=SimpleNamespace(flow_id="f1", deployment_id=None, id="r1", name="brave"),
     )
     with running(context):
         headers = dict(Attribution()())
+    assert headers["X-Prefect-Flow-Run-Id"] == "r1"
+    assert headers["X-Prefect-Flow-Run-Name"] == "brave"
     assert headers["X-Prefect-Flow-Id"] == "f1"
     assert headers["X-Prefect-Flow-Name"] == "etl  X-Evil: 1 ?"
     assert "X-Prefect-Deployment-Id" not in headers

@@ -4,6 +4,7 @@ Both are rows of the transaction of the change. A change of nothing records noth
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -154,7 +155,10 @@ def write(
         event=event,
         resource_id=resource[RESOURCE_ID],
         resource=resource,
-        related=[*related[: MAXIMUM_RELATED - MAXIMUM_INVOLVED], *_involved(context)],
+        related=[
+            *related[: MAXIMUM_RELATED - MAXIMUM_INVOLVED],
+            *_involved(context, {resource[RESOURCE_ID], *(one[RESOURCE_ID] for one in related)}),
+        ],
         payload=payload_text(payload, changed),
         follows=follows,
         members=_members(context, changed, caused_by),
@@ -190,8 +194,11 @@ def _members(
     return members
 
 
-def _involved(context: Context) -> list[Resource]:
-    """The actor, and for whom it says it works, as related resources that filters can use."""
+def _involved(context: Context, named: AbstractSet[str]) -> list[Resource]:
+    """The actor, and for whom it says it works, as related resources that filters can use.
+
+    What the event names anyway, such as the run that reports its own state, is not named again.
+    """
     actor = context.actor
     found: list[Resource] = [
         {
@@ -203,15 +210,15 @@ def _involved(context: Context) -> list[Resource]:
     if context.request is not None:
         found[0]["penstock.request.id"] = context.request.id
     if context.claims:
-        named = dict(context.claims)
+        claimed = dict(context.claims)
         found += [
             {
                 RESOURCE_ID: f"prefect.{kind}.{id}",
                 RESOURCE_ROLE: "initiator",
                 CLAIMED: "true",
-                **({RESOURCE_NAME: named[f"{kind}-name"]} if f"{kind}-name" in named else {}),
+                **({RESOURCE_NAME: claimed[f"{kind}-name"]} if f"{kind}-name" in claimed else {}),
             }
             for kind, id in context.claims
-            if not kind.endswith("-name")
+            if not kind.endswith("-name") and f"prefect.{kind}.{id}" not in named
         ]
     return found
