@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
     from penstock import futures, settings, states
-    from penstock.engine import inputs, mapping, run, telemetry
+    from penstock.engine import deferral, inputs, mapping, run, telemetry
     from penstock.engine import task as core
     from penstock.engine.runners import loop
     from penstock.engine.runners import process as processes
     from penstock.engine.runners.process import Processor
     from penstock.engine.task_execution import TaskExecution
-    from penstock.futures import PenstockConcurrentFuture, PenstockFuture, PenstockFutureList
+    from penstock.futures import (
+        PenstockConcurrentFuture,
+        PenstockDistributedFuture,
+        PenstockFuture,
+        PenstockFutureList,
+    )
 else:
     # A flow has a task runner from its declaration on; all this is needed when it runs, and an
     # event loop, multiprocessing and cloudpickle only by some.
     core = LazyModule("penstock.engine.task")
+    deferral = LazyModule("penstock.engine.deferral")
     futures = LazyModule("penstock.futures")
     inputs = LazyModule("penstock.engine.inputs")
     loop = LazyModule("penstock.engine.runners.loop")
@@ -404,3 +410,24 @@ class ProcessPoolTaskRunner(TaskRunner["PenstockConcurrentFuture[Any]"]):
         return isinstance(other, ProcessPoolTaskRunner) and other.max_workers == self.max_workers
 
     __hash__ = object.__hash__
+
+
+class PenstockTaskRunner(TaskRunner["PenstockDistributedFuture[Any]"]):
+    """Leaves every run to task workers (see `penstock.task_worker`)."""
+
+    def duplicate(self) -> PenstockTaskRunner:
+        return type(self)()
+
+    def submit(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PenstockFuture[Any]] | None = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> PenstockDistributedFuture[Any]:
+        self._check_started()
+        return deferral.defer(task, parameters, wait_for, dependencies)
+
+
+# The name the contract gives to this class.
+PrefectTaskRunner = PenstockTaskRunner

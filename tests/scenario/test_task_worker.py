@@ -20,6 +20,7 @@ from penstock.engine.deferral import defer, scheduling_store, store_parameters
 from penstock.futures import as_completed
 from penstock.schemas.errors import ObjectNotFound
 from penstock.settings import temporary_settings
+from penstock.task_runners import PenstockTaskRunner
 from penstock.task_worker import TaskWorker, serve
 
 TASKS = """
@@ -216,3 +217,12 @@ def test_arguments_of_a_run_come_back(tmp_path: Path):
         from penstock.task_worker import read_parameters
 
         assert read_parameters(store, identifier) == {"parameters": {"x": {1, 2}}}
+
+
+@pytest.mark.usefixtures("worker", "here")
+def test_a_task_runner_that_leaves_every_run_to_the_worker(tasks: ModuleType):
+    @flow(task_runner=PenstockTaskRunner())
+    def parent() -> list[int]:
+        return [future.result(timeout=30) for future in tasks.double.map([5, 6])]
+
+    assert parent() == [10, 12]

@@ -1,8 +1,15 @@
 """Filters of lists and counts, under the names of the contract.
 
-Several filters of the same shape are one type here.
-"""
+Several filters of the same shape are one type here."""
 
+from penstock.schemas.artifacts import ArtifactCollectionFilter, ArtifactFilter, ArtifactFilterKey
+from penstock.schemas.blocks import (
+    BlockDocumentFilter,
+    BlockDocumentFilterIsAnonymous,
+    BlockSchemaFilter,
+    BlockSchemaFilterCapabilities,
+    BlockTypeFilter,
+)
 from penstock.schemas.filters import (
     AnyIdFilter,
     AnyStateTypeFilter,
@@ -34,6 +41,9 @@ from penstock.schemas.filters import (
     WorkQueueFilterName,
 )
 from penstock.schemas.logs import LogFilter, LogFilterLevel, LogFilterTaskRunId
+from penstock.schemas.shapes import Operator
+from penstock.schemas.variables import VariableFilter
+from penstock.schemas.work import WorkerFilter, WorkerFilterStatus
 
 DeploymentFilterId = IdFilter
 DeploymentFilterName = NameFilter
@@ -72,6 +82,14 @@ WorkPoolFilterType = AnyTextFilter
 WorkQueueFilterId = AnyIdFilter
 
 __all__ = [
+    "ArtifactCollectionFilter",
+    "ArtifactFilter",
+    "ArtifactFilterKey",
+    "BlockDocumentFilter",
+    "BlockDocumentFilterIsAnonymous",
+    "BlockSchemaFilter",
+    "BlockSchemaFilterCapabilities",
+    "BlockTypeFilter",
     "DeploymentFilter",
     "DeploymentFilterConcurrencyLimit",
     "DeploymentFilterId",
@@ -106,6 +124,7 @@ __all__ = [
     "LogFilterTaskRunId",
     "LogFilterTextSearch",
     "LogFilterTimestamp",
+    "Operator",
     "TaskRunFilter",
     "TaskRunFilterEndTime",
     "TaskRunFilterFlowRunId",
@@ -117,6 +136,7 @@ __all__ = [
     "TaskRunFilterStateType",
     "TaskRunFilterSubFlowRuns",
     "TaskRunFilterTags",
+    "VariableFilter",
     "WorkPoolFilter",
     "WorkPoolFilterId",
     "WorkPoolFilterName",
@@ -124,4 +144,6 @@ __all__ = [
     "WorkQueueFilter",
     "WorkQueueFilterId",
     "WorkQueueFilterName",
+    "WorkerFilter",
+    "WorkerFilterStatus",
 ]

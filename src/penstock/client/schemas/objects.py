@@ -5,9 +5,21 @@ from penstock.schemas.admin import (
     ServerDefaultResultStorage,
     ServerDefaultResultStorageUpdate,
 )
+from penstock.schemas.artifacts import Artifact, ArtifactCollection
+from penstock.schemas.blocks import BlockDocument, BlockSchema, BlockType
+from penstock.schemas.deployments import (
+    ConcurrencyLimitStrategy,
+    ConcurrencyOptions,
+    Deployment,
+    DeploymentSchedule,
+    DeploymentStatus,
+    VersionInfo,
+)
 from penstock.schemas.flow_runs import FlowRun, FlowRunInput, FlowRunPolicy
 from penstock.schemas.flows import Flow
+from penstock.schemas.limits import ConcurrencyLeaseHolder, ConcurrencyLimit
 from penstock.schemas.logs import Log
+from penstock.schemas.saved_searches import SavedSearch, SavedSearchFilter
 from penstock.schemas.shapes import Labels
 from penstock.schemas.states import TERMINAL_STATES, State, StateDetails, StateType
 from penstock.schemas.task_runs import (
@@ -18,6 +30,19 @@ from penstock.schemas.task_runs import (
     TaskRunPolicy,
     TaskRunResult,
 )
+from penstock.schemas.variables import Variable
+from penstock.schemas.work import (
+    QueueFilter,
+    Worker,
+    WorkerStatus,
+    WorkPool,
+    WorkPoolStatus,
+    WorkPoolStorageConfiguration,
+    WorkQueue,
+    WorkQueueHealthPolicy,
+    WorkQueueStatus,
+    WorkQueueStatusDetail,
+)
 
 Constant = ConstantResult
 KeyValueLabelsField = Labels
@@ -25,9 +50,21 @@ Parameter = ParameterResult
 
 __all__ = [
     "TERMINAL_STATES",
+    "Artifact",
+    "ArtifactCollection",
+    "BlockDocument",
+    "BlockSchema",
+    "BlockType",
+    "ConcurrencyLeaseHolder",
+    "ConcurrencyLimit",
+    "ConcurrencyLimitStrategy",
+    "ConcurrencyOptions",
     "Constant",
     "ConstantResult",
     "CsrfToken",
+    "Deployment",
+    "DeploymentSchedule",
+    "DeploymentStatus",
     "Flow",
     "FlowRun",
     "FlowRunInput",
@@ -38,6 +75,9 @@ __all__ = [
     "Log",
     "Parameter",
     "ParameterResult",
+    "QueueFilter",
+    "SavedSearch",
+    "SavedSearchFilter",
     "ServerDefaultResultStorage",
     "ServerDefaultResultStorageUpdate",
     "State",
@@ -46,4 +86,15 @@ __all__ = [
     "TaskRun",
     "TaskRunPolicy",
     "TaskRunResult",
+    "Variable",
+    "VersionInfo",
+    "WorkPool",
+    "WorkPoolStatus",
+    "WorkPoolStorageConfiguration",
+    "WorkQueue",
+    "WorkQueueHealthPolicy",
+    "WorkQueueStatus",
+    "WorkQueueStatusDetail",
+    "Worker",
+    "WorkerStatus",
 ]

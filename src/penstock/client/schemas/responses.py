@@ -1,6 +1,11 @@
 """Answers that are not objects, under the names of the contract."""
 
 from penstock.schemas.flow_runs import FlowRun, HistoryResponse, HistoryResponseState
+from penstock.schemas.limits import (
+    ConcurrencyLimitWithLeaseResponse,
+    GlobalConcurrencyLimitResponse,
+    MinimalConcurrencyLimitResponse,
+)
 from penstock.schemas.states import (
     OrchestrationResult,
     SetStateStatus,
@@ -10,15 +15,25 @@ from penstock.schemas.states import (
     StateWaitDetails,
     TransitionDetails,
 )
+from penstock.schemas.work import (
+    FlowRunSlotSummary,
+    WorkPoolConcurrencyStatus,
+    WorkQueueConcurrencyStatus,
+    WorkQueueConcurrencyStatusDetail,
+)
 
 FlowRunResponse = FlowRun
 StateResponseDetails = TransitionDetails
 
 __all__ = [
+    "ConcurrencyLimitWithLeaseResponse",
     "FlowRun",
     "FlowRunResponse",
+    "FlowRunSlotSummary",
+    "GlobalConcurrencyLimitResponse",
     "HistoryResponse",
     "HistoryResponseState",
+    "MinimalConcurrencyLimitResponse",
     "OrchestrationResult",
     "SetStateStatus",
     "StateAbortDetails",
@@ -27,4 +42,7 @@ __all__ = [
     "StateResponseDetails",
     "StateWaitDetails",
     "TransitionDetails",
+    "WorkPoolConcurrencyStatus",
+    "WorkQueueConcurrencyStatus",
+    "WorkQueueConcurrencyStatusDetail",
 ]
