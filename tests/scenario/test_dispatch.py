@@ -175,9 +175,9 @@ def pooled(site: Site) -> Iterator[Site]:
         assert site.stop(worker) == 0
 
 
-def _pool(site: Site) -> Any:
+def _pool(site: Site, name: str = "pool") -> Any:
     try:
-        return site.client.read_work_pool("pool")
+        return site.client.read_work_pool(name)
     except Exception:
         return None
 
@@ -249,6 +249,20 @@ def test_a_run_of_a_deleted_deployment_is_cancelled(pooled: Site) -> None:
     if run.id in still_there:
         assert pooled.finished(run.id).state_name == "Cancelled"
     assert not mark.exists()
+
+
+def test_a_worker_whose_pool_is_deleted_makes_it_anew(site: Site) -> None:
+    worker = site.start("-m", "penstock", "worker", "start", "-p", "again", "-t", "process")
+    try:
+        first = until(lambda: _pool(site, "again"))
+        site.client.delete_work_pool("again")
+        second = until(lambda: _pool(site, "again"))
+        assert second.id != first.id
+        id = site.deployment("again", work_pool_name="again")
+        run, _ = site.request(id)
+        assert site.finished(run.id).state_name == "Completed"
+    finally:
+        assert site.stop(worker) == 0
 
 
 def test_a_killed_worker_leaves_no_process_and_no_running_run(site: Site) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from penstock.logging import get_logger
 from penstock.runner.sources import Source, Taken, Target, open_source
-from penstock.schemas.errors import PenstockException
+from penstock.schemas.errors import ObjectNotFound, PenstockException
 from penstock.settings import get_current_settings
 
 logger = get_logger("runner")
@@ -37,7 +37,8 @@ class Dispatcher:
     """Takes runs and gives each to `handle`, which returns when its process is gone.
 
     At most `limit` at a time (None: no limit). `on_lost` is called for runs that are ours no
-    longer. No error of the server ends it: it says once that there is trouble, and tries again.
+    longer, `on_missing` when the server does not know whose runs are asked for. No error of the
+    server ends it: it says once that there is trouble, and tries again.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Dispatcher:
         handle: Callable[[Taken], Awaitable[None]],
         *,
         on_lost: Callable[[UUID], None],
+        on_missing: Callable[[], Awaitable[None]] | None = None,
         limit: int | None = None,
         query_seconds: float = 10.0,
         prefetch_seconds: float = 10.0,
@@ -60,6 +62,7 @@ class Dispatcher:
         self._target = target
         self._handle = handle
         self._on_lost = on_lost
+        self._on_missing = on_missing
         self._query = query_seconds
         self._ahead = max(prefetch_seconds, query_seconds * (1 + JITTER))
         self._lease = lease_seconds or get_current_settings().runner.claim_lease_seconds
@@ -131,6 +134,11 @@ class Dispatcher:
         """Ask once; how long to wait at most before the next time."""
         try:
             await self.take()
+        except ObjectNotFound as error:
+            pause = self._trouble(error)
+            if self._on_missing is not None:
+                await self._on_missing()
+            return pause
         except (PenstockException, OSError) as error:
             return self._trouble(error)
         if self._failures:

@@ -430,6 +430,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             self._wanted,
             self._carry_out,
             on_lost=self._on_lost,
+            on_missing=self._pool_is_gone,
             limit=self.limit,
             query_seconds=self._query,
             prefetch_seconds=self._prefetch,
@@ -611,6 +612,18 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
                 await self._read_pool()
             except (PenstockException, OSError) as error:
                 self._logger.debug("Work pool %r was not read: %s", self._work_pool_name, error)
+
+    async def _pool_is_gone(self) -> None:
+        """The pool was deleted under this worker: make it anew where that is wanted."""
+        try:
+            await self._read_pool()
+        except (PenstockException, OSError) as error:
+            self._logger.debug("Work pool %r was not read: %s", self._work_pool_name, error)
+            return
+        if self._work_pool is not None and self._channel is not None:
+            # The server has closed the channel to the old pool for good.
+            await self._channel.stop()
+            await self._channel.start()
 
     def _take_pool(self, pool: WorkPool) -> None:
         """The pool as it is now; a new one (there was none, or it was made anew) has new work."""
