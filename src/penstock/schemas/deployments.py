@@ -250,7 +250,7 @@ class DeploymentPaginationResponse(Entity):
     results: list[Deployment]
 
 
-class DeploymentsBulkDeleteBody(Entity):
+class DeploymentsBulkDeleteBody(Strict):
     deployments: DeploymentFilter | None = None
     limit: Annotated[int, Meta(ge=1, le=50)] = 50
 

@@ -163,7 +163,7 @@ class FlowRunPaginationResponse(Entity):
     results: list[FlowRun]
 
 
-class FlowRunsBulkDeleteBody(Entity):
+class FlowRunsBulkDeleteBody(Strict):
     flow_runs: FlowRunFilter | None = None
     limit: Annotated[int, Meta(ge=1, le=50)] = 50
 
@@ -172,7 +172,7 @@ class FlowRunBulkDeleteResponse(Entity):
     deleted: list[UUID] = field(default_factory=list)
 
 
-class FlowRunsBulkSetStateBody(Entity):
+class FlowRunsBulkSetStateBody(Strict):
     state: StateCreate
     flow_runs: FlowRunFilter | None = None
     force: bool = False

@@ -75,7 +75,7 @@ class FlowPaginationResponse(Entity):
     results: list[Flow]
 
 
-class FlowsBulkDeleteBody(Entity):
+class FlowsBulkDeleteBody(Strict):
     flows: FlowFilter | None = None
     limit: Annotated[int, Meta(ge=1, le=50)] = 50
 

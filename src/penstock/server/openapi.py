@@ -143,7 +143,13 @@ def _responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     responses = {str(operation.status): success}
     if operation.created:
         responses["201"] = success | {"description": "Made by this request."}
-    errors = {*operation.errors, 422, 503} | (set() if operation.open else {401})
+    errors = {*operation.errors, 422, 503} | (set() if operation.open else {401, 403})
+    if operation.versioned:
+        errors.add(400)  # for an API version that the server does not speak
+    if any(type is not str for type in operation.params):
+        errors.add(404)  # for a path that holds no id
+    if operation.body is not None:
+        errors.add(413)
     for status in sorted(errors):
         responses[str(status)] = {"description": _ERRORS[status]}
     responses["422"]["content"] = {

@@ -184,7 +184,6 @@ OPERATIONS = table(
         params=(UUID,),
         body=FlowRunInputFilter,
         response=list[FlowRunInput],
-        errors=(404,),
         repeatable=True,
     ),
     Operation(
