@@ -222,11 +222,15 @@ class _Editor:
             return self._items(node, old, new)
         return None
 
-    def _members(self, node: Node, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    def _members(
+        self, node: Node, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> list[Change] | None:
         column = self._column(node.members[0][0].start)
         changes: list[Change] = []
         written = {key.value: (key, value) for key, value in node.members}
         kept = [key for key, _ in node.members if key.value == "<<" or key.value in new]
+        if not kept:
+            return None
         for name, wanted in new.items():
             if name not in written:
                 continue
@@ -237,13 +241,15 @@ class _Editor:
                 continue
             colon = self.document.behind(":", key.end)
             changes.append(Change(colon, self._end(value), self._beside(wanted, column, value)))
-        for number, (key, value) in enumerate(node.members):
-            if key in kept:
-                continue
-            if number == 0 and len(node.members) > 1:
-                changes.append(Change(key.start, node.members[1][0].start, ""))
-            else:
-                changes.append(self._without(key, value))
+        first = node.members[0][0]
+        if first not in kept:
+            # The first key may stand beside a dash, so what follows moves into its place.
+            changes.append(Change(first.start, kept[0].start, ""))
+        changes += [
+            self._without(key, value)
+            for key, value in node.members
+            if key not in kept and key.start > kept[0].start
+        ]
         lines = [
             line
             for name, wanted in new.items()
@@ -275,19 +281,21 @@ class _Editor:
         if listed.flow or item.flow:
             return [Change(item.start, item.end, writing.flow_item(new))]
         dash = self._dash(listed, index)
-        lines = writing.entry(new, self._column(dash))
+        lines = writing.entry(new, self._column(dash), literal=not self._is_followed(item))
         lines[0] = lines[0].lstrip()
         return [Change(dash, self._end(item), self.newline.join(lines))]
 
     def _beside(self, value: Any, column: int, old: Node) -> str:
         """The text behind a key's colon."""
-        multiline = isinstance(value, str) and "\n" in value
-        in_block = self.text[old.start : old.start + 1] in ("|", ">")
-        if multiline and not in_block:
-            return " " + writing.flow(value)  # a comment may follow on the line
-        lines = writing.member("k", value, column)
+        lines = writing.member("k", value, column, literal=not self._is_followed(old))
         lines[0] = lines[0].lstrip().removeprefix("k:")
         return self.newline.join(lines)
+
+    def _is_followed(self, node: Node) -> bool:
+        """Whether a comment, or the end of the file, stands behind a value on its last line. A
+        block of text there would take the one in and miss its last line end at the other."""
+        end = self._end(node)
+        return self.text[end : end + 1] not in ("\r", "\n")
 
     def _without(self, key: Node, value: Node) -> Change:
         return Change(self._line_start(key.start), self._next_line(value.end), "")

@@ -22,49 +22,49 @@ _BLOCK = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udf
 STEP = 2
 
 
-def block(value: Any, indent: int) -> list[str]:
+def block(value: Any, indent: int, literal: bool = True) -> list[str]:
     """`value` in block style, as lines without line ends; the first one is not indented.
 
     A mapping's or list's lines belong below its key; text, numbers and empty collections are one
-    line that belongs beside it.
+    line that belongs beside it. Without `literal`, text of several lines is a JSON string too.
     """
     pad = " " * indent
     lines: list[str] = []
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            lines += member(str(key), item, indent)
+            lines += member(str(key), item, indent, literal)
     elif isinstance(value, list | tuple) and value:
         for item in value:
-            lines += entry(item, indent)
+            lines += entry(item, indent, literal)
     else:
         return [flow(value)]
     lines[0] = lines[0].removeprefix(pad)
     return lines
 
 
-def member(key: str, value: Any, indent: int) -> list[str]:
+def member(key: str, value: Any, indent: int, literal: bool = True) -> list[str]:
     """A member of a mapping at `indent`, as lines."""
     pad = " " * indent
     head = f"{pad}{scalar(key)}:"
     if isinstance(value, Mapping | list | tuple) and value:
         inner = indent + STEP
-        lines = block(value, inner)
+        lines = block(value, inner, literal)
         return [head, " " * inner + lines[0], *lines[1:]]
-    if isinstance(value, str) and "\n" in value:
-        literal = _literal(value, indent + STEP)
-        if literal is not None:
-            return [f"{head} {literal[0]}", *literal[1:]]
+    if literal and isinstance(value, str) and "\n" in value:
+        written = _literal(value, indent + STEP)
+        if written is not None:
+            return [f"{head} {written[0]}", *written[1:]]
     return [f"{head} {flow(value)}"]
 
 
-def entry(value: Any, indent: int) -> list[str]:
+def entry(value: Any, indent: int, literal: bool = True) -> list[str]:
     """An item of a list whose dash is at `indent`, as lines."""
     inner = indent + STEP
-    if isinstance(value, str) and "\n" in value:
-        literal = _literal(value, inner)
-        if literal is not None:
-            return [f"{' ' * indent}- {literal[0]}", *literal[1:]]
-    lines = block(value, inner)
+    if literal and isinstance(value, str) and "\n" in value:
+        written = _literal(value, inner)
+        if written is not None:
+            return [f"{' ' * indent}- {written[0]}", *written[1:]]
+    lines = block(value, inner, literal)
     return [f"{' ' * indent}- {lines[0]}", *lines[1:]]
 
 

@@ -201,6 +201,72 @@ def test_generated_files(seed: int) -> None:
     assert with_deployment(read, change) == changed
 
 
+class Changes:
+    """Changes entries anywhere, in any way, except what they are found by."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def of_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        return {**self.changed(entry), "name": entry["name"], "entrypoint": entry["entrypoint"]}
+
+    def changed(self, value: Any) -> Any:
+        if isinstance(value, dict) and value:
+            made = dict(value)
+            for _ in range(self.random.randrange(1, 4)):
+                key = self.random.choice([*made, "new", "other"])
+                chance = self.random.random()
+                if chance < 0.3:
+                    made.pop(key, None)
+                else:
+                    made[key] = self.changed(made[key]) if key in made else self.value()
+            return made
+        if isinstance(value, list) and value:
+            made = list(value)
+            at = self.random.randrange(len(made))
+            chance = self.random.random()
+            if chance < 0.3:
+                del made[at]
+            elif chance < 0.6:
+                made[at] = self.changed(made[at])
+            else:
+                made.insert(at, self.value())
+            return made
+        return self.value()
+
+    def value(self, depth: int = 0) -> Any:
+        kind = self.random.randrange(8)
+        if kind == 0 and depth < 3:
+            return {key: self.value(depth + 1) for key in self.random.sample("abcx", 2)}
+        if kind == 1 and depth < 3:
+            return [self.value(depth + 1) for _ in range(self.random.randrange(3))]
+        return self.random.choice(
+            [None, True, 1, 1.5, "x", "a: b", "one\ntwo\n", "one\n\ntwo", " x", "#", "{{ x }}", ""]
+        )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_change_of_an_entry_stays_in_its_lines(seed: int) -> None:
+    made = Writer(seed).file(2)
+    changes = Changes(seed)
+    index = seed % 2
+    begin, end = made.entries[index]
+    entry = changes.of_entry(made.data[index])
+    document = Document(made.text)
+    try:
+        text = with_deployment(document, entry)
+    except ProjectFileError:
+        # Only a key that comes from somewhere else cannot be taken away.
+        assert "<<" in made.text[begin:end]
+        assert "paused" not in entry
+        return
+    assert text.startswith(made.text[:begin])
+    assert text.endswith(made.text[end:])
+    listed = [*made.data]
+    listed[index] = entry
+    assert same(Document(text).data, {**document.data, "deployments": listed})
+
+
 # --- as people write them ------------------------------------------------------------------------
 
 HAND_WRITTEN: dict[str, str] = {
