@@ -1,0 +1,3 @@
+from tests.databases import clock, world
+
+__all__ = ["clock", "world"]
