@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from tests.prepared import copy_sqlite, postgres_schema
 
 from penstock.base import json
 from penstock.base.clock import ManualClock
@@ -27,22 +28,17 @@ DATABASES = ("sqlite", "postgresql")
 
 @contextmanager
 def database_url(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database that is gone afterwards; skips without a server for it."""
+    """The URL of a database with empty tables; skips without a server for it."""
     if kind == "sqlite":
+        copy_sqlite(folder / "store.db")
         yield f"sqlite:///{folder}/store.db"
         return
-    try:
-        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
-    except psycopg.OperationalError:
-        pytest.skip("2026-11-25: no PostgreSQL server answers at PENSTOCK_TEST_POSTGRES")
-    schema = f"ops_{uuid4().hex}"
-    with closing(connection):
-        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    with ExitStack() as stack:
         try:
-            separator = "&" if "?" in POSTGRES else "?"
-            yield f"{POSTGRES}{separator}search_path={schema}"
-        finally:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+            url = stack.enter_context(postgres_schema(POSTGRES))
+        except psycopg.OperationalError:
+            pytest.skip("2026-11-25: no PostgreSQL server answers at PENSTOCK_TEST_POSTGRES")
+        yield url
 
 
 class World:

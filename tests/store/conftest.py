@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.prepared import copy_sqlite, postgres_schema
 
 from penstock.base.clock import ManualClock
 from penstock.server.store import Store, open_store
@@ -53,11 +54,18 @@ def postgres_url(postgres_database: str | None) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database that is gone after the test."""
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_database: str | None
+) -> Iterator[str]:
+    """The URL of a database with empty tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    return request.getfixturevalue("postgres_url")
+        copy_sqlite(tmp_path / "store.db")
+        yield f"sqlite:///{tmp_path}/store.db"
+    elif postgres_database is None:
+        pytest.skip("2026-11-25: no PostgreSQL server answers at PENSTOCK_TEST_POSTGRES")
+    else:
+        with postgres_schema(postgres_database) as url:
+            yield url
 
 
 @pytest.fixture

@@ -19,6 +19,14 @@ from penstock.server.store.transaction import Tx
 PROCESS = Path(__file__).parent / "starting_process.py"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without any table, which is what these tests are about."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return request.getfixturevalue("postgres_url")
+
+
 def versions(tx: Tx) -> list[int]:
     return [row["version"] for row in tx.fetch("SELECT version FROM migration", ())]
 
