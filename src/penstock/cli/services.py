@@ -30,6 +30,10 @@ LOOPS = {
         "Seals the audit trail, so that what is altered afterwards is found.",
         "PENSTOCK_SERVER_AUDIT_HASH_CHAIN",
     ),
+    "automation-actions": Loop(
+        "Carries out what automations do when they fire.",
+        "PENSTOCK_SERVER_SERVICES_TRIGGERS_ENABLED",
+    ),
     "cancellation-cleanup": Loop(
         "Ends what cancelled flow runs left behind.",
         "PENSTOCK_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
@@ -68,6 +72,9 @@ LOOPS = {
     "timers": Loop(
         "Does what was asked for at a time, such as ending a pause.",
         "PENSTOCK_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED",
+    ),
+    "triggers": Loop(
+        "Watches events and fires automations.", "PENSTOCK_SERVER_SERVICES_TRIGGERS_ENABLED"
     ),
 }
 

@@ -139,7 +139,11 @@ Action = (
 
 class EventTrigger(Entity, tag_field="type", tag="event"):
     """Fires when `threshold` expected events came (Reactive) or did not come (Proactive) within
-    so many seconds. `after`, `expect` and `for_each` are sets."""
+    so many seconds. `after`, `expect` and `for_each` are sets.
+
+    A `!` before a value lets any other value match, so two of them exclude nothing. Use
+    `match_none`, `match_related_none` and `expect_none` to refuse events.
+    """
 
     posture: Literal["Reactive", "Proactive"]
     after: list[str] = field(default_factory=list)
@@ -150,6 +154,10 @@ class EventTrigger(Entity, tag_field="type", tag="event"):
     match_related: Specification | list[Specification] = field(default_factory=dict)
     threshold: int = 1
     within: Seconds = 0.0
+    # Beyond the contract: what an event must not be.
+    expect_none: list[str] | UnsetType = UNSET
+    match_none: Specification | UnsetType = UNSET
+    match_related_none: Specification | list[Specification] | UnsetType = UNSET
 
 
 class SequenceTrigger(Entity, tag_field="type", tag="sequence"):

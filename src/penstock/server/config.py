@@ -12,6 +12,7 @@ from msgspec import Struct
 from penstock.server.domain.cleanup_retries import CleanupPolicy
 from penstock.server.domain.redaction import REDACT_KEYS
 from penstock.server.ops.context import Limits
+from penstock.server.security.outbound import OutboundPolicy
 from penstock.server.security.sealing import keys_of
 from penstock.settings.table import SETTINGS
 
@@ -63,6 +64,7 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     event_overrides: dict[str, float] = {}
     """Names of events that are kept for less than `event_period`."""
     run_period: float = 90 * 86_400.0
+    triggers: bool = True
     audit_seal: bool = True
     audit_interval: float = 60.0
     audit_retention_days: int | None = None
@@ -111,6 +113,7 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
                 name: _seconds(period) for name, period in vacuum.event_retention_overrides.items()
             },
             run_period=_seconds(vacuum.retention_period),
+            triggers=services.triggers.enabled,
             audit_seal=settings.server.audit.hash_chain,
             audit_retention_days=settings.server.audit.retention_days,
         )
@@ -179,6 +182,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     bus: str = "memory"
     """`memory`, `postgresql` (the database carries wake-ups) or a `redis://` URL."""
     maximum_body_bytes: int = 16 * 1024 * 1024
+    outbound: OutboundPolicy = OutboundPolicy()
+    """What webhooks and notifications of automations may reach."""
+    ui_url: str = ""
+    """Address of the user interface, for links in messages."""
     redact_keys: tuple[str, ...] = REDACT_KEYS
     """Patterns of member names whose values audit rows and events hide."""
     cors_allowed_origins: tuple[str, ...] = ("*",)
@@ -241,6 +248,11 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             bus=_bus(events.messaging_broker, database_url, settings.redis.messaging),
             maximum_body_bytes=api.max_request_size,
             allowed_hosts=tuple(api.allowed_hosts),
+            outbound=OutboundPolicy(
+                allow_private=server.outbound.allow_private_addresses,
+                signing_key=_revealed(server.outbound.signing_key) or "",
+            ),
+            ui_url=settings.ui_url or "",
             redact_keys=tuple(server.audit.redact_keys),
             cors_allowed_origins=tuple(
                 origin.strip() for origin in api.cors_allowed_origins.split(",") if origin.strip()

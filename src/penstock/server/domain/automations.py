@@ -149,6 +149,14 @@ def with_ids(trigger: Trigger, stored: Trigger | None) -> Trigger:
     return replace(trigger, id=id, triggers=children)
 
 
+def trigger_ids(trigger: Trigger) -> list[str]:
+    """The ids of a trigger and of all that it is made of."""
+    if isinstance(trigger, EventTrigger):
+        return [str(trigger.id)]
+    inner = [id for child in trigger.triggers for id in trigger_ids(child)]
+    return [str(trigger.id), *inner]
+
+
 def _without_ids(trigger: Trigger) -> Trigger:
     bare = replace(trigger, id=UUID(int=0))
     if isinstance(bare, EventTrigger):

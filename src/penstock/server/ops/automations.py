@@ -1,6 +1,7 @@
 """Operations on automations: make, read, list, change, delete. Who fires them is elsewhere."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from penstock.server.domain.automations import (
     check_no_loop,
     definition_of,
     deployment_runs,
+    trigger_ids,
     with_ids,
 )
 from penstock.server.domain.redaction import redacted
@@ -43,7 +45,7 @@ def create_automation(tx: Tx, context: Context, *, body: AutomationCreate) -> Au
     """A new automation; names may be taken. All ids in it are the server's own.
 
     Refuses (422) an automation that makes no sense, that would start runs without end, or whose
-    job variables do not fit the work pool. Four statements, and one for each related resource.
+    job variables do not fit the work pool. Six statements, and one for each related resource.
     """
     definition = _checked(tx, "creating", body)
     definition = _with_ids(definition, None)
@@ -59,6 +61,7 @@ def create_automation(tx: Tx, context: Context, *, body: AutomationCreate) -> Au
     }
     stored = {name: value for name, value in row.items() if name not in ("created", "updated")}
     tx.run("automation.insert", now=tx.now, **stored)
+    _mark(tx, row["id"], tx.now)
     if body.owner_resource is not None:
         _relate(tx, row["id"], [body.owner_resource], owned=True)
     _relate(tx, row["id"], _targets(definition), owned=False)
@@ -255,12 +258,32 @@ def _change(tx: Tx, context: Context, row: Row, **values: Any) -> bool:
         now=tx.now,
         **{name: after[name] for name in after if name not in ("created", "updated")},
     )
+    trigger = stored_definition(after).trigger
+    begins = after["enabled"] and not row["enabled"]
+    anew = begins or trigger != stored_definition(row).trigger
+    _mark(tx, row["id"], tx.now if anew else row["watched_since"])
+    _forget(tx, row["id"], [] if begins else trigger_ids(trigger))
     _record(tx, context, "updated", before=row, after=after)
     return True
 
 
+def _mark(tx: Tx, id: str, since: datetime) -> None:
+    """Let all who keep automations in memory see this one anew; events before `since` are not
+    for it."""
+    tx.run("trigger.changed")
+    tx.run("trigger.mark", id=id, since=since)
+
+
+def _forget(tx: Tx, id: str, kept: list[str]) -> None:
+    """Forget what was counted for other triggers than `kept`."""
+    tx.run("trigger.forget_buckets", automation_id=id, kept=kept)
+    tx.run("trigger.forget_held", automation_id=id, kept=kept)
+
+
 def _delete(tx: Tx, context: Context, row: Row, *, caused_by: UUID | None) -> None:
     tx.run("automation.delete", id=row["id"])
+    tx.run("trigger.changed")
+    _forget(tx, row["id"], [])
     _record(tx, context, "deleted", before=row, caused_by=caused_by)
 
 

@@ -54,10 +54,11 @@ def lag(tx: Tx, seq: int, limit: int) -> int:
 
 def page_after(tx: Tx, seq: int, limit: int) -> list[StreamedEvent]:
     """The next events after `seq`, below the horizon under which nothing can appear any more."""
-    return [_event(row) for row in tx.all("event.after", seq=seq, limit=limit)]
+    return [streamed(row) for row in tx.all("event.after", seq=seq, limit=limit)]
 
 
-def _event(row: Row) -> StreamedEvent:
+def streamed(row: Row) -> StreamedEvent:
+    """A stored event with its documents as they are."""
     return StreamedEvent(
         seq=row["seq"],
         id=row["id"],

@@ -1,13 +1,20 @@
 """Operations on single flow runs: create, begin, read, change, delete, resume."""
 
 from typing import Any
+from uuid import UUID
 
 from msgspec import UNSET
 
 from penstock.base import json
 from penstock.base.ids import uuid7
 from penstock.schemas.errors import ObjectConflict, ObjectMissing, Refusal, RequestInvalid
-from penstock.schemas.flow_runs import FlowRun, FlowRunBegin, FlowRunCreate, FlowRunUpdate
+from penstock.schemas.flow_runs import (
+    CreatedBy,
+    FlowRun,
+    FlowRunBegin,
+    FlowRunCreate,
+    FlowRunUpdate,
+)
 from penstock.schemas.states import State, StateCreate, StateType
 from penstock.server.domain.naming import name_for
 from penstock.server.ops import views
@@ -220,7 +227,7 @@ def _new_values(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> Row
         "job_variables": body.job_variables,
         "idempotency_key": body.idempotency_key,
         "auto_scheduled": False,
-        "created_by": None,
+        "created_by": _creator(context),
         "infrastructure_document_id": body.infrastructure_document_id,
         "parent_task_run_id": (
             None if body.parent_task_run_id is None else str(body.parent_task_run_id)
@@ -228,6 +235,15 @@ def _new_values(tx: Tx, context: Context, flow: Row, body: FlowRunCreate) -> Row
         "created": tx.now,
         "updated": tx.now,
     }
+
+
+def _creator(context: Context) -> json.Raw | None:
+    """The automation that makes a run; what other callers say of themselves is not kept here."""
+    actor = context.actor
+    if actor.type != "automation":
+        return None
+    created_by = CreatedBy(id=UUID(actor.id), type="AUTOMATION", display_value=actor.name)
+    return json.Raw(json.encode(created_by))
 
 
 def _row_after(values: Row, state: State, queue: Row | None) -> Row:

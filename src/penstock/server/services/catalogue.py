@@ -8,7 +8,9 @@ from penstock.base.clock import Clock
 from penstock.server.bus import Bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.domain.schedules.planning import Horizon
-from penstock.server.ops.context import Limits
+from penstock.server.ops.context import Context, Limits, service
+from penstock.server.security.outbound import Outbound
+from penstock.server.services.actions import Actions
 from penstock.server.services.audit import AuditRetention, AuditSeals
 from penstock.server.services.cancellation import CancellationCleanup
 from penstock.server.services.claims import ExpiredClaims
@@ -20,6 +22,7 @@ from penstock.server.services.retention import EventRetention, OrphanCleanup, Ru
 from penstock.server.services.scheduler import Scheduler
 from penstock.server.services.supervisor import Service
 from penstock.server.services.timers import Timers
+from penstock.server.services.triggers import Triggers
 
 
 class Loop(Protocol):
@@ -57,9 +60,27 @@ def services_of(
             run_once=loop.run_once,
             interval=loop.interval_seconds,
             topic=getattr(loop, "topic", None),
+            close=getattr(loop, "close", None),
         )
-        for loop in loops
+        for loop in (*loops, *_automations(store, config))
     ]
+
+
+def _automations(store: Any, config: ServerConfig) -> Iterator[Loop]:
+    if not (config.services and config.loops.triggers):
+        return
+    yield Triggers(store)
+    yield Actions(
+        store,
+        outbound=Outbound(config.outbound),
+        context=Context(
+            limits=config.limits,
+            actor=service(Actions.name),
+            redact_keys=config.redact_keys,
+            encryption_keys=config.encryption_keys,
+        ),
+        ui_url=config.ui_url,
+    )
 
 
 def _loops(

@@ -35,6 +35,8 @@ class Service:
     interval: float
     """Seconds between rounds when nothing wakes it."""
     topic: str | None = None
+    close: Callable[[], Awaitable[None]] | None = None
+    """Lets go of what a round left under way; called when the service was stopped."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,9 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for service in self._services if tasks else ():
+                if service.close is not None:
+                    await service.close()
 
     def stalled(self) -> list[str]:
         """Services that are late by several intervals or fail again and again."""

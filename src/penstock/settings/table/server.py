@@ -526,6 +526,20 @@ SETTINGS = (
         ),
         "Patterns of names whose values the audit trail and events never show.",
     ),
+    # --- outgoing calls of automations ---
+    Setting(
+        "server.outbound.allow_private_addresses",
+        _FLAG,
+        False,
+        "Let webhooks and notifications reach addresses that are not of the public internet.",
+    ),
+    Setting(
+        "server.outbound.signing_key",
+        _SECRET_OR_NONE,
+        None,
+        "Key of the signature that outgoing webhooks and notifications carry.",
+        secret=True,
+    ),
     # --- worker channel ---
     Setting(
         "server.worker_channel.cleanup_queue_storage",

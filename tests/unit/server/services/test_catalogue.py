@@ -25,6 +25,8 @@ ALL = {
     "foreman": 7.0,
     "audit-seals": 8.0,
     "audit-retention": 5.0,
+    "triggers": 0.5,
+    "automation-actions": 1.0,
 }
 
 
@@ -64,6 +66,7 @@ def test_loops_can_be_left_out() -> None:
         event_retention=False,
         reconciler=False,
         audit_seal=False,
+        triggers=False,
     )
     assert set(intervals(loops)) == {"orphan-cleanup"}
 
