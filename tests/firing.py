@@ -95,7 +95,7 @@ class Automations:
         """Time passes in steps of a second, and the loops run."""
         left = seconds
         while left > 0:
-            self.world.clock.advance(min(left, 1.0))  # type: ignore[attr-defined]
+            self.world.clock.advance(min(left, 1.0))
             left -= 1.0
             asyncio.run(self._turn(6))
 

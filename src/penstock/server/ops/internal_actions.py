@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from penstock.schemas.automations import (
     Action,
@@ -77,7 +77,7 @@ def carry_out(tx: Tx, context: Context, task: Task, parameters: Any = None) -> b
 
 def fail(tx: Tx, context: Context, task: Task, error: Exception) -> bool:
     """Write the outcome of an action that raised `error`."""
-    details = error.details if isinstance(error, ActionFailed) else {}
+    details: dict[str, Any] = error.details if isinstance(error, ActionFailed) else {}
     if isinstance(error, Refusal):
         details = {"status_code": error.status}
         if isinstance(error, ObjectConflict):
@@ -136,7 +136,7 @@ def _touched(task: Task) -> list[Any]:
 
 
 def _run_deployment(tx: Tx, context: Context, task: Task, parameters: Any) -> Outcome:
-    command: RunDeployment = task.command  # type: ignore[assignment]
+    command = cast(RunDeployment, task.command)
     id = target(task, "deployment")
     after = timedelta(seconds=float(command.schedule_after))
     details = StateDetails(scheduled_time=tx.now + after)
@@ -217,7 +217,7 @@ def _suspend(tx: Tx, context: Context, task: Task, _: Any) -> Outcome:
 
 
 def _change_state(tx: Tx, context: Context, task: Task, _: Any) -> Outcome:
-    command: ChangeFlowRunState = task.command  # type: ignore[assignment]
+    command = cast(ChangeFlowRunState, task.command)
     state = StateCreate(
         type=command.state,
         name=command.name,

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from jinja2 import ChainableUndefined, Template, TemplateError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from penstock.server.domain.humanized import filters
 from penstock.server.domain.templates import FILTERS, MAXIMUM_RANGE

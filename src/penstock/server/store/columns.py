@@ -19,6 +19,7 @@ INSTANTS = frozenset(
     {
         "applied",
         "at",
+        "begun",
         "cache_expiration",
         "closes",
         "created",

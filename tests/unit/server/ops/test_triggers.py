@@ -83,7 +83,7 @@ def test_two_servers_fire_once(run: Automations):
 
 def test_events_from_before_the_automation_are_not_for_it(run: Automations):
     run.emit("a.b")
-    run.world.clock.advance(1)  # type: ignore[attr-defined]
+    run.world.clock.advance(1)
     run.make({"expect": ["a.b"]}, NOTHING)
     run.turn()
     assert run.firings() == []
@@ -96,7 +96,7 @@ def test_a_disabled_automation_counts_nothing(run: Automations):
     for enabled in (False, True):
         patch = AutomationPartialUpdate(enabled=enabled)
         run.world.write(automations.patch_automation, id, body=patch)
-        run.world.clock.advance(1)  # type: ignore[attr-defined]
+        run.world.clock.advance(1)
         run.emit("a.b")
         run.turn()
     # What was counted before it was disabled is forgotten.
