@@ -1,5 +1,6 @@
 """Following the event log and firing automations."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from penstock.server.ops import triggers
@@ -9,6 +10,10 @@ from penstock.server.store.store import Store
 
 NOTED_EVERY = timedelta(seconds=5)
 """How often the cursor is moved while nothing concerns any automation."""
+PAUSE = 0.01
+LOOKS = 20
+"""How often, in a round, and after how many seconds the log is read again for events that are
+committed but not to be read yet."""
 SWEPT_EVERY = timedelta(minutes=1)
 KEPT = timedelta(minutes=30)
 """How long windows that are over are kept, for events that come late."""
@@ -34,7 +39,7 @@ class Triggers:
 
     async def run_once(self, now: datetime) -> int:
         """Evaluate all there is; how many automations fired."""
-        fired = 0
+        fired, looks = 0, LOOKS
         while True:
             found = await self._store.read(triggers.peek, self._position)
             if found.revision != self._registry.revision or found.pressing or self._wanted(found):
@@ -43,15 +48,18 @@ class Triggers:
                 )
                 self._registry, self._position = done.registry, done.seq
                 fired += done.fired
-                if not done.more:
-                    break
-                continue
-            if found.page:
+                if done.more:
+                    continue
+            elif found.page:
                 self._position = found.page[-1]["seq"]
                 if self._is_time("note", now, NOTED_EVERY):
                     await self._store.write(triggers.skip, self._position)
-            if found.is_last:
+            if found.is_last and (found.caught_up or not looks):
                 break
+            if found.is_last:
+                # Transactions that began before are still running; most end at once.
+                looks -= 1
+                await asyncio.sleep(PAUSE)
         if self._is_time("sweep", now, SWEPT_EVERY):
             await self._store.write(triggers.sweep, now - KEPT)
         return fired
