@@ -45,7 +45,7 @@ def create_automation(tx: Tx, context: Context, *, body: AutomationCreate) -> Au
     """A new automation; names may be taken. All ids in it are the server's own.
 
     Refuses (422) an automation that makes no sense, that would start runs without end, or whose
-    job variables do not fit the work pool. Six statements, and one for each related resource.
+    job variables do not fit the work pool. Five statements, and one for each related resource.
     """
     definition = _checked(tx, "creating", body)
     definition = _with_ids(definition, None)
@@ -262,7 +262,8 @@ def _change(tx: Tx, context: Context, row: Row, **values: Any) -> bool:
     begins = after["enabled"] and not row["enabled"]
     anew = begins or trigger != stored_definition(row).trigger
     _mark(tx, row["id"], tx.now if anew else row["watched_since"])
-    _forget(tx, row["id"], [] if begins else trigger_ids(trigger))
+    if anew:
+        _forget(tx, row["id"], [] if begins else trigger_ids(trigger))
     _record(tx, context, "updated", before=row, after=after)
     return True
 

@@ -316,10 +316,10 @@ def cost(world: World, op: Any, *args: Any, **kwargs: Any) -> int:
 
 def test_what_changes_cost(world: World):
     id = make(world)["id"]
-    assert cost(world, automations.create_automation, body=body()) <= 3
+    assert cost(world, automations.create_automation, body=body()) <= 5
     assert cost(world, automations.patch_automation, id, body=AutomationPartialUpdate()) <= 1
     off = AutomationPartialUpdate(enabled=False)
-    assert cost(world, automations.patch_automation, id, body=off) <= 4
+    assert cost(world, automations.patch_automation, id, body=off) <= 6
     other = body(AutomationUpdate, name="other")
-    assert cost(world, automations.update_automation, id, body=other) <= 5
-    assert cost(world, automations.delete_automation, id) <= 4
+    assert cost(world, automations.update_automation, id, body=other) <= 7
+    assert cost(world, automations.delete_automation, id) <= 7

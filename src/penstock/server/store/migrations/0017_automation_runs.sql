@@ -7,7 +7,7 @@ ALTER TABLE automation ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
 
 -- Counts the changes of all automations: whoever keeps them in memory compares this number.
 CREATE TABLE automation_revision (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
+    id BIGINT PRIMARY KEY CHECK (id = 1),
     revision BIGINT NOT NULL
 );
 INSERT INTO automation_revision (id, revision) VALUES (1, 0);
@@ -76,12 +76,12 @@ CREATE INDEX automation_firing_by_time ON automation_firing (fired);
 -- works on an action moves its due time to the end of a lease.
 CREATE TABLE automation_action (
     firing_id TEXT NOT NULL REFERENCES automation_firing (id) ON DELETE CASCADE,
-    position INTEGER NOT NULL,
+    position BIGINT NOT NULL,
     phase TEXT NOT NULL, -- actions or actions_on_trigger
-    place INTEGER NOT NULL, -- in the list of that phase
+    place BIGINT NOT NULL, -- in the list of that phase
     command TEXT NOT NULL,
     status TEXT NOT NULL DEFAULT 'waiting', -- executed, failed, dead, discarded
-    attempts INTEGER NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,
     begun BIGINT,
     due BIGINT,
     reason TEXT,
