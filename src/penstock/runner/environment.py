@@ -54,6 +54,8 @@ def child_environment(
     """
     source = os.environ if parent is None else parent
     found = {name: value for name, value in source.items() if not name.startswith(RUN_VARIABLES)}
+    # Where the parent's relative entries lie is known here only.
+    _clean_python_path(found, None)
     found.update(exported_settings() if settings is None else settings)
     for layer in layers:
         for name, value in layer.items():
@@ -61,13 +63,18 @@ def child_environment(
                 found.pop(name, None)
             else:
                 found[name] = str(value)
-    if "PYTHONPATH" in found:
-        kept = filtered_python_path(found["PYTHONPATH"].split(os.pathsep), working_directory)
-        if kept:
-            found["PYTHONPATH"] = os.pathsep.join(kept)
-        else:
-            del found["PYTHONPATH"]
+    _clean_python_path(found, working_directory)
     return found
+
+
+def _clean_python_path(environment: dict[str, str], base: Path | None) -> None:
+    if "PYTHONPATH" not in environment:
+        return
+    kept = filtered_python_path(environment["PYTHONPATH"].split(os.pathsep), base)
+    if kept:
+        environment["PYTHONPATH"] = os.pathsep.join(kept)
+    else:
+        del environment["PYTHONPATH"]
 
 
 def filtered_python_path(

@@ -43,6 +43,8 @@ from penstock.schemas.states import SetStateBody, StateCreate, StateDetails, Sta
 from penstock.settings import get_current_settings
 
 CHECK_SECONDS = 10.0
+PAUSE_SECONDS = 10.0
+"""How long the end of a runner waits for each deployment to be paused."""
 FRESH = "PENSTOCK_RUNNER_FRESH_INTERPRETER"
 
 
@@ -166,10 +168,10 @@ class Runner:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        self.runs.closing = True
+        self.runs.stop_all("cancel")
         if self.pause_on_shutdown:
             await self._pause_deployments()
-        self.runs.stop_all("cancel")
-        self.runs.closing = True
         await self.dispatcher.drained()
         await self._launching.close()
         if self._storage_path is not None:
@@ -453,8 +455,9 @@ class Runner:
             if served.id is None:
                 continue
             try:
-                await self._client.pause_deployment(served.id)
-            except (PenstockException, OSError) as error:
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    await self._client.pause_deployment(served.id)
+            except (PenstockException, OSError, TimeoutError) as error:
                 self._logger.warning(
                     "Deployment %r could not be paused: %s", served.deployment.full_name, error
                 )

@@ -279,7 +279,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._prefetch = settings.prefetch_seconds if prefetch_seconds is None else prefetch_seconds
         self._heartbeat = int(heartbeat_interval_seconds or settings.heartbeat_seconds)
         self._query = settings.query_seconds
-        self._cancels = settings.enable_cancellation
+        self._jobs: dict[UUID, tuple[C, _Started]] = {}
         self._logger: logging.Logger = get_logger(f"worker.{self.type}.{self.name.lower()}")
         self._client: Any = None
         self._dispatcher: Dispatcher | None = None
@@ -647,7 +647,19 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         self._background.append(asyncio.create_task(self._look_for_cancelled()))
 
     def _on_cancelling(self, id: UUID, when: datetime) -> None:
-        """A run of the pool is to be cancelled; maybe one of ours."""
+        """A run of the pool is to be cancelled; if it is one of ours, its infrastructure is."""
+        job = self._jobs.get(id)
+        if job is not None:
+            self._background.append(asyncio.create_task(self._kill(id, *job)))
+
+    async def _kill(self, id: UUID, configuration: C, status: "_Started") -> None:
+        identifier = await status.future
+        try:
+            await self.kill_infrastructure(str(identifier), configuration)
+        except NotImplementedError as error:
+            self._logger.warning("Flow run %s cannot be stopped: %s", id, error)
+        except Exception as error:  # Supervision: what infrastructure raises.
+            self._logger.error("Flow run %s was not stopped: %r", id, error)
 
     def _on_lost(self, id: UUID) -> None:
         """A run is no longer ours. What `run` does for it is cancelled."""
@@ -729,6 +741,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
         noting = asyncio.create_task(self._note_identifier(taken, status))
         message: str | None = None
         result: R | None = None
+        self._jobs[taken.id] = configuration, status
         try:
             result = await self.run(taken.flow_run, configuration, status)
             status.started(result.identifier)
@@ -746,6 +759,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             message = f"Flow run could not be submitted to infrastructure: {error!r}"
         finally:
             noting.cancel()
+            self._jobs.pop(taken.id, None)
         await self._finish(taken, result, message)
 
     async def _finish(self, taken: Taken, result: R | None, message: str | None) -> None:

@@ -119,9 +119,8 @@ class ProcessWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proces
 
     async def teardown(self, *exc_info: Any) -> None:
         """Stop all runs, wait until they are gone and reported, and let the launcher go."""
+        self.runs.closing = True
         self.runs.stop_all()
-        if not self._stopping.is_set():
-            self.runs.closing = True
         await self.dispatcher.drained()
         await super().teardown(*exc_info)
         await self._launching.close()

@@ -63,6 +63,11 @@ def test_a_run_inside_a_run_does_not_take_its_parent_for_itself() -> None:
 def test_the_python_path_of_a_child_is_clean(tmp_path: Path) -> None:
     parent = {"PYTHONPATH": os.pathsep.join([STDLIB, "own", "/other"])}
     environment = child_environment(parent=parent, settings={}, working_directory=tmp_path)
-    assert environment["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "own"), "/other"]
+    assert environment["PYTHONPATH"].split(os.pathsep) == [str(Path.cwd() / "own"), "/other"]
+    asked_for = {"PYTHONPATH": os.pathsep.join(["own", STDLIB])}
+    environment = child_environment(
+        asked_for, parent=parent, settings={}, working_directory=tmp_path
+    )
+    assert environment["PYTHONPATH"] == str(tmp_path / "own")
     only_library = {"PYTHONPATH": STDLIB}
     assert "PYTHONPATH" not in child_environment(parent=only_library, settings={})
