@@ -122,7 +122,7 @@ class StateTurns:
             run=FlowRunCreate(flow_id=UUID(int=0), state=StateCreate(type=StateType.PENDING)),
         )
         self._waiting = [
-            self._store.write_sync(flow_runs.begin_flow_run, CONTEXT, body=body).id
+            str(self._store.write_sync(flow_runs.begin_flow_run, CONTEXT, body=body).id)
             for _ in range(TURN)
         ]
 

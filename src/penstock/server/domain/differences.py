@@ -4,7 +4,7 @@ Paths are JSON pointers (RFC 6901). Objects are compared member by member, every
 whole. A member that appears has no `from`, one that goes has no `to`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 Change = dict[str, Any]
@@ -23,7 +23,7 @@ def applied(value: Any, changes: list[Change]) -> Any:
 
 
 def _walk(path: str, before: Any, after: Any) -> Iterator[Change]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
+    if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             below = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
             if name not in after:

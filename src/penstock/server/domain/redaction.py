@@ -59,48 +59,6 @@ def _fingerprint(value: Any, key: bytes) -> str:
     return hmac.digest(key, json.encode(value), hashlib.sha256).hex()[:8]
 
 
-def redacted(
-    value: Any, key: bytes, patterns: tuple[str, ...] = REDACT_KEYS, secret: Iterable[str] = ()
-) -> Any:
-    """`value`, plain JSON, without the secrets in it.
-
-    `secret` names further keys of the outermost object that hold secrets. Null stays null: that
-    there is no secret is not one.
-    """
-    if isinstance(value, dict):
-        further = frozenset(secret)
-        return {
-            name: hidden(item, key)
-            if item is not None and (name in further or names_secret(name, patterns))
-            else redacted(item, key, patterns)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [redacted(item, key, patterns) for item in value]
-    return _text(value, key, patterns) if isinstance(value, str) else value
-
-
-def _text(text: str, key: bytes, patterns: tuple[str, ...]) -> str:
-    """A text without the secrets that its own form gives away: in URLs and in JSON.
-
-    JSON in a text may be a template, so it is not read as a whole.
-    """
-    if "://" in text and "@" in text:
-        text = _USER_INFO.sub(
-            lambda found: f"{found[1]}{HIDDEN}:{_fingerprint(found[0], key)}@", text
-        )
-    if '"' in text and ":" in text:
-        text = _JSON_MEMBER.sub(
-            lambda found: (
-                f'{found[1]}"{HIDDEN} {_fingerprint(found[3], key)}"'
-                if names_secret(found[2], patterns)
-                else found[0]
-            ),
-            text,
-        )
-    return text
-
-
 class _Names(dict[str, bool]):
     """Which keys name secrets, remembered: most keys come again and again."""
 
@@ -116,6 +74,68 @@ class _Names(dict[str, bool]):
 
 
 _names_of = lru_cache(maxsize=16)(_Names)
+
+
+def redacted(
+    value: Any, key: bytes, patterns: tuple[str, ...] = REDACT_KEYS, secret: Iterable[str] = ()
+) -> Any:
+    """`value`, plain JSON, without the secrets in it.
+
+    `secret` names further keys of the outermost object that hold secrets. Null stays null: that
+    there is no secret is not one.
+    """
+    names = _names_of(patterns)
+    further = frozenset(secret)
+    if further and type(value) is dict:
+        value = {
+            name: hidden(item, key) if item is not None and name in further else item
+            for name, item in value.items()
+        }
+    return _redacted(value, key, names)
+
+
+def _redacted(value: Any, key: bytes, names: _Names) -> Any:
+    # Every change passes here with all of its object, so nothing is called without need.
+    kind = type(value)
+    if kind is str:
+        return _text(value, key, names) if ":" in value else value
+    if kind is list:
+        return [_redacted(item, key, names) for item in value]
+    if kind is not dict:
+        return value
+    result: dict[str, Any] = {}
+    for name, item in value.items():
+        if item is None:
+            result[name] = None
+        elif names[name]:
+            result[name] = hidden(item, key)
+        else:
+            kind = type(item)
+            if (kind is str and ":" in item) or kind is dict or kind is list:
+                item = _redacted(item, key, names)
+            result[name] = item
+    return result
+
+
+def _text(text: str, key: bytes, names: _Names) -> str:
+    """A text without the secrets that its own form gives away: in URLs and in JSON.
+
+    JSON in a text may be a template, so it is not read as a whole.
+    """
+    if "://" in text and "@" in text:
+        text = _USER_INFO.sub(
+            lambda found: f"{found[1]}{HIDDEN}:{_fingerprint(found[0], key)}@", text
+        )
+    if '"' in text and ":" in text:
+        text = _JSON_MEMBER.sub(
+            lambda found: (
+                f'{found[1]}"{HIDDEN} {_fingerprint(found[3], key)}"'
+                if names[found[2]]
+                else found[0]
+            ),
+            text,
+        )
+    return text
 
 
 def shown(value: Any, patterns: tuple[str, ...] = REDACT_KEYS) -> Any:
