@@ -60,7 +60,7 @@ def of_schedule(
     action: str, schedule: dict[str, Any], made: dict[str, Any], of: dict[str, Any], **more: Any
 ) -> Expected:
     names = ("id", "deployment_id", "schedule", "active", "slug", "parameters")
-    kept = {name: schedule[name] for name in (*names, "max_scheduled_runs")}
+    kept = {name: schedule[name] for name in (*names, "max_scheduled_runs", "catch_up")}
     return Expected(
         kind="deployment-schedule",
         action=action,
