@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from penstock.base.version import VERSION
 from penstock.client import get_client
+from penstock.client.sockets import flush_events
 from penstock.client.target import current_target
 from penstock.deployments.templating import apply_values
 from penstock.events import emit_event
@@ -62,6 +63,8 @@ CHECK_SECONDS = 10.0
 """How often cancellations are looked for while no event can tell of them."""
 SETUP_ATTEMPT_SECONDS = 0.5
 MISSED_POLLS = 30
+FLUSH_SECONDS = 5.0
+"""How long the end of a worker waits until its events have arrived."""
 
 
 class BaseJobConfiguration(BaseModel):
@@ -472,6 +475,7 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
                 async with self._health_page(with_healthcheck):
                     await self._serve()
             self._emit("prefect.worker.stopped")
+            await asyncio.to_thread(flush_events, FLUSH_SECONDS)
             printer(f"Worker {self.name!r} stopped!")
 
     def stop(self) -> None:
@@ -758,8 +762,10 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
             self._logger.exception("Flow run %r failed before it %s", taken.flow_run.name, how)
             message = f"Flow run could not be submitted to infrastructure: {error!r}"
         finally:
-            noting.cancel()
+            if not status.future.done():
+                noting.cancel()
             self._jobs.pop(taken.id, None)
+        await asyncio.wait([noting])
         await self._finish(taken, result, message)
 
     async def _finish(self, taken: Taken, result: R | None, message: str | None) -> None:
