@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from penstock.annotations import NotSet
 from penstock.base.lazy import LazyModule
+from penstock.base.run_context import current_tracker
 from penstock.deployable import Deployable
 from penstock.engine.declaration import (
     Declared,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from importlib import util
 
     from penstock import futures, settings
-    from penstock.engine import run
+    from penstock.engine import drawing, run
     from penstock.schemas import states
     from penstock.schemas.flow_runs import FlowRun
 else:
@@ -41,6 +42,7 @@ else:
     pathlib = LazyModule("pathlib")
     util = LazyModule("importlib.util")
     futures = LazyModule("penstock.futures")
+    drawing = LazyModule("penstock.engine.drawing")
     run = LazyModule("penstock.engine.run")
     settings = LazyModule("penstock.settings")
     states = LazyModule("penstock.schemas.states")
@@ -227,7 +229,40 @@ class Flow(Declared, Deployable, Generic[P, R]):
         is made, `ParameterTypeError` for arguments that do not fit the annotations.
         """
         parameters = self.signature.bind(args, kwargs)
+        tracker = current_tracker.get()
+        if tracker is not None:
+            return tracker.track(self, parameters)
         return run.call_flow(self, parameters, wait_for=wait_for, return_state=return_state)
+
+    # --- drawing ---------------------------------------------------------------------------------
+
+    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> str:
+        """The flow's tasks as a Mermaid flow chart, without running them; see `visualize`.
+
+        Not for flows of coroutine functions.
+        """
+        return drawing.mermaid(self._tracked(args, kwargs))
+
+    def visualize(self, *args: Any, **kwargs: Any) -> None:
+        """Draw the flow's tasks into `<name>.png` and say where, without running them.
+
+        The function is called with these arguments, tasks give their `viz_return_value`. Raises
+        `FlowVisualizationError` for a function that cannot go on with that, and
+        `VisualizationUnsupportedError` where tasks are submitted.
+        """
+        drawing.show(self._tracked(args, kwargs), self.name)
+
+    async def avisualize(self, *args: Any, **kwargs: Any) -> None:
+        """`visualize` for flows of any kind."""
+        if not self.isasync:
+            self.visualize(*args, **kwargs)
+            return
+        drawing.show(await drawing.atracked(self, self.signature.bind(args, kwargs)), self.name)
+
+    def _tracked(self, args: Any, kwargs: Any) -> Any:
+        if self.isasync:
+            raise TypeError(f"{self.name!r} is a coroutine function; await `avisualize` instead")
+        return drawing.tracked(self, self.signature.bind(args, kwargs))
 
 
 _HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")

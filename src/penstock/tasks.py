@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 from penstock.annotations import NotSet
 from penstock.base.lazy import LazyModule
-from penstock.base.run_context import current_run
+from penstock.base.run_context import current_run, current_tracker
 from penstock.engine.declaration import Declared, code_hash, description_of, own_name
 from penstock.engine.hooks import check_hooks
 from penstock.engine.retry import delays_of, exponential_backoff
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from penstock import cache_policies, hashing, settings, task_worker
     from penstock.cache_policies import DEFAULT, NO_CACHE, CachePolicy
-    from penstock.engine import deferral, mapping, record, run
+    from penstock.engine import deferral, drawing, mapping, record, run
     from penstock.futures import PenstockDistributedFuture, PenstockFuture, PenstockFutureList
     from penstock.schemas import task_runs
 else:
     # Declaring a task is to cost little; what runs it is loaded with the first run.
     cache_policies = LazyModule("penstock.cache_policies")
     deferral = LazyModule("penstock.engine.deferral")
+    drawing = LazyModule("penstock.engine.drawing")
     hashing = LazyModule("penstock.hashing")
     mapping = LazyModule("penstock.engine.mapping")
     record = LazyModule("penstock.engine.record")
@@ -286,6 +287,9 @@ class Task(Declared, Generic[P, R]):
         it depends on did not complete, `ParameterBindError` for arguments that do not fit.
         """
         parameters = self.signature.bind(args, kwargs)
+        tracker = current_tracker.get()
+        if tracker is not None:
+            return tracker.track(self, parameters)
         return run.call_task(self, parameters, wait_for=wait_for, return_state=return_state)
 
     def submit(
@@ -296,6 +300,8 @@ class Task(Declared, Generic[P, R]):
         With `return_state` waits and returns the final state. Raises `RuntimeError` outside of
         flows.
         """
+        if current_tracker.get() is not None:
+            drawing.refuse("submit")
         runner = self._task_runner("submit")
         parameters = self.signature.bind(args, kwargs)
         future: PenstockFuture[R] = runner.submit(self, parameters, wait_for=wait_for)
@@ -318,6 +324,7 @@ class Task(Declared, Generic[P, R]):
         Raises `MappingMissingIterable`, `MappingLengthMismatch`, and `RuntimeError` outside of
         flows.
         """
+        drawing.refuse("map")
         # Defaults are filled in per run: an iterable default is one value, not elements.
         parameters = self.signature.bind(args, kwargs, defaults=False)
         if deferred:
@@ -351,6 +358,7 @@ class Task(Declared, Generic[P, R]):
 
         Raises `ParameterBindError` for arguments that do not fit.
         """
+        drawing.refuse("apply_async")
         parameters = self.signature.bind(args or (), kwargs or {})
         return deferral.defer(self, parameters, wait_for, dependencies)
 

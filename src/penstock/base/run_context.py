@@ -76,6 +76,8 @@ class RunContext:
 
 
 current_run: ContextVar[RunContext | None] = ContextVar("penstock_run", default=None)
+current_tracker: ContextVar[Any] = ContextVar("penstock_tracker", default=None)
+"""Set while a flow is drawn instead of run; see `penstock.engine.drawing`."""
 current_tags: ContextVar[frozenset[str]] = ContextVar("penstock_tags", default=frozenset())
 
 

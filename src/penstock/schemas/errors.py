@@ -273,6 +273,12 @@ class MappingMissingIterable(PenstockException):
     code = "mapping_without_iterable"
 
 
+class FlowVisualizationError(PenstockException):
+    """A flow could not be drawn."""
+
+    code = "flow_visualization"
+
+
 class VisualizationUnsupportedError(PenstockException):
     code = "visualization_unsupported"
 
