@@ -22,6 +22,7 @@ from penstock.schemas.states import SetStateBody, StateCreate, StateType
 from penstock.schemas.variables import VariableCreate, VariableUpdate
 from penstock.server.ops import audit, flow_runs, variables
 from penstock.server.ops.context import Actor, RequestInfo
+from penstock.server.store.selection.audit import select_audit
 
 
 def by(world: World, name: str, request: str = "r1") -> None:
@@ -199,3 +200,21 @@ def test_an_export_is_complete_and_can_be_continued(world: World, story: str) ->
     assert [json.decode(line) for line in text.splitlines()] == everything
     assert pages >= 2
     assert world.read(audit.export_audit, after_seq=after).after is None
+
+
+def test_the_usual_questions_are_answered_along_an_index(world: World, story: str) -> None:
+    """Not by reading the whole trail; on SQLite, whose plans do not depend on how much there is."""
+    if world.store.dialect != "sqlite":
+        pytest.skip("2026-11-25: PostgreSQL plans by the size of the table")
+    kind = AuditAnyFilter(any_=["variable"])
+    for index, conditions in (
+        ("audit_by_object", {"kind": kind, "object": AuditObjectFilter(id=story)}),
+        ("audit_by_name", {"kind": kind, "object": AuditObjectFilter(name="limit")}),
+        ("audit_by_actor", {"actor": AuditActorFilter(id="id-anna")}),
+        ("audit_by_request", {"request_id": "r1"}),
+    ):
+        body = AuditFilterBody(filter=AuditFilter(**conditions))
+        sql, params = select_audit(body, "sqlite", 10)
+        plan = world.rows(f"EXPLAIN QUERY PLAN {sql}", *params)
+        told = " ".join(str(step["detail"]) for step in plan)
+        assert index in told and "SCAN" not in told and "TEMP B-TREE" not in told, told
