@@ -60,7 +60,8 @@ def of_schedule(
     action: str, schedule: dict[str, Any], made: dict[str, Any], of: dict[str, Any], **more: Any
 ) -> Expected:
     names = ("id", "deployment_id", "schedule", "active", "slug", "parameters")
-    kept = {name: schedule[name] for name in (*names, "max_scheduled_runs", "catch_up")}
+    kept = {name: schedule[name] for name in (*names, "max_scheduled_runs")}
+    kept["catch_up"] = schedule.get("catch_up")  # an extension, left out of the answer when unset
     return Expected(
         kind="deployment-schedule",
         action=action,
