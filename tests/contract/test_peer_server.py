@@ -1,169 +1,114 @@
-"""A Penstock worker and `serve` against a real server of the peer. Slow: its server takes its time.
+"""A Penstock worker's channel to a server of the peer: it works with what that server knows.
 
-PENSTOCK_TEST_PEER_PYTHON=... pytest -m slow tests/contract/test_peer_server.py
+Needs `PENSTOCK_TEST_PEER_PYTHON`, and a minute for that server to start: `pytest -m slow`.
 """
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli_process import SOURCE
 from tests.server_process import free_port
 
-from penstock.client.orchestration import SyncPenstockClient
-from penstock.schemas.deployments import DeploymentCreate
-from penstock.schemas.flows import FlowCreate
-from penstock.schemas.states import StateCreate, StateType
-from penstock.schemas.work import WorkPoolCreate
+from penstock.client.target import Target
+from penstock.schemas.channel import CANCELLING_TIMEOUT_TEARDOWN, CleanupMessage
+from penstock.workers.channel import ChannelState, WorkerChannel, WorkerDescription
+from penstock.workers.cleanup import CleanupExecutor
 
 PEER = os.environ.get("PENSTOCK_TEST_PEER_PYTHON")
-PATIENCE = 90.0
-PROJECT = """\
-import time
-
-from penstock import flow
-
-
-@flow
-def work(x: int = 1, seconds: float = 0.0):
-    time.sleep(seconds)
-    return x
-
-
-if __name__ == "__main__":
-    work.serve("served")
-"""
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(PEER is None, reason="2026-11-25: set PENSTOCK_TEST_PEER_PYTHON"),
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(
+        PEER is None, reason="2026-11-25: set PENSTOCK_TEST_PEER_PYTHON to start the peer's server"
+    ),
 ]
-
-
-@contextmanager
-def process(*command: str, folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PENSTOCK_", "PREFECT_"))
-    }
-    with (folder / "log").open("ab") as log:
-        started = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=inherited | {"PYTHONPATH": str(SOURCE)} | variables,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield started
-    finally:
-        started.send_signal(signal.SIGTERM)
-        try:
-            started.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
-
-
-def until(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("peer-server")
-    port = free_port()
+    home, port = tmp_path_factory.mktemp("peer"), free_port()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "PYTHON"))
+    } | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [str(Path(str(PEER)).with_name("prefect")), "server", "start", "--port", str(port)]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     url = f"http://127.0.0.1:{port}/api"
-
-    def healthy() -> bool:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=1):
-                return True
-        except OSError:
-            return False
-
-    with process(
-        str(PEER),
-        *("-m", "prefect", "server", "start", "--port", str(port)),
-        folder=folder,
-        PREFECT_HOME=str(folder),
-        PREFECT_SERVER_ANALYTICS_ENABLED="false",
-        DO_NOT_TRACK="1",
-    ):
-        until(healthy)
+    try:
+        deadline = time.monotonic() + 150
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5):
+                break
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.5)
         yield url
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project.py").write_text(PROJECT)
-    return tmp_path
+def test_the_channel_is_healthy_and_extensions_are_left_alone(api: str):
+    snapshots: list[dict[str, Any]] = []
+    by_request: list[None] = []
 
+    async def beat() -> None:
+        by_request.append(None)
 
-def finished(client: SyncPenstockClient, id: Any) -> Any:
-    run = client.read_flow_run(id)
-    return run if run.state is not None and run.state.is_final() else None
+    async def handler(message: CleanupMessage) -> None:
+        return None
 
+    def limit_the_pool() -> None:
+        request = urllib.request.Request(
+            f"{api}/work_pools/mine",
+            json.dumps({"concurrency_limit": 3}).encode(),
+            {"Content-Type": "application/json"},
+            method="PATCH",
+        )
+        urllib.request.urlopen(request).close()
 
-def variables(api: str, project: Path) -> dict[str, str]:
-    return {"PENSTOCK_API_URL": api, "PENSTOCK_HOME": str(project / "home")}
+    async def test() -> None:
+        channel = WorkerChannel(
+            Target(url=api),
+            "mine",
+            WorkerDescription(
+                name="w", type="process", heartbeat_seconds=1, create_pool_if_not_found=True
+            ),
+            rest_heartbeat=beat,
+            on_snapshot=snapshots.append,
+            cleanups=CleanupExecutor({CANCELLING_TIMEOUT_TEARDOWN: handler}),
+        )
+        await channel.start()
+        assert await channel.settled(20) is ChannelState.HEALTHY
+        await asyncio.to_thread(limit_the_pool)
+        async with asyncio.timeout(10):
+            while len(snapshots) < 2:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(2.5)
+        assert channel.healthy
+        assert channel.ready is not None
+        assert "cleanup_delivery.v1" in channel.ready.accepted_capabilities
+        assert not any("penstock" in one for one in channel.ready.accepted_capabilities)
+        await channel.stop(1)
 
-
-def test_a_worker_takes_runs_from_the_peers_server(api: str, project: Path) -> None:
-    client = SyncPenstockClient(api)
-    client.create_work_pool(WorkPoolCreate(name="pool", type="process"))
-    flow = client.call("create_flow", body=FlowCreate(name="work"))
-    body = DeploymentCreate(
-        flow_id=flow.id,
-        name="pooled",
-        entrypoint="project.py:work",
-        work_pool_name="pool",
-        pull_steps=[
-            {"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}
-        ],
-    )
-    id = client.call("create_deployment", body=body).id
-    command = (sys.executable, "-m", "penstock", "worker", "start", "--pool", "pool")
-    with process(*command, folder=project, **variables(api, project)):
-        quick = client.create_flow_run_from_deployment(id, parameters={"x": 2})
-        assert until(lambda: finished(client, quick.id)).state_name == "Completed"
-        long = client.create_flow_run_from_deployment(id, parameters={"seconds": 120})
-        until(lambda: client.read_flow_run(long.id).state_name == "Running")
-        client.set_flow_run_state(long.id, StateCreate(type=StateType.CANCELLING))
-        assert until(lambda: finished(client, long.id)).state_name == "Cancelled"
-
-
-def test_serve_registers_at_the_peers_server_and_runs(api: str, project: Path) -> None:
-    client = SyncPenstockClient(api)
-
-    def deployment() -> Any:
-        try:
-            return client.read_deployment_by_name("work/served")
-        except Exception:
-            return None
-
-    with process(
-        sys.executable, "project.py", folder=project, **variables(api, project)
-    ) as serving:
-        served = until(deployment)
-        run = client.create_flow_run_from_deployment(served.id, parameters={"x": 5})
-        assert until(lambda: finished(client, run.id)).state_name == "Completed"
-        serving.send_signal(signal.SIGTERM)
-        until(lambda: client.read_deployment(served.id).paused)
+    asyncio.run(test())
+    assert snapshots[1]["concurrency_limit"] == 3
+    assert by_request == []
