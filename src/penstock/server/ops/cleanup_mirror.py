@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from penstock.server.domain.cleanup import Change, Message
+from penstock.server.domain.cleanup import LEASED, Change, Message
 from penstock.server.ops.cleanup_rows import (
     delivery_of,
+    ending_of,
     message_of,
-    record_delivery,
     tell,
     values_of,
 )
@@ -14,19 +14,38 @@ from penstock.server.store.transaction import Tx
 
 
 def mirror(tx: Tx, changes: Sequence[Change]) -> int:
-    """Write changes that were made elsewhere, with their deliveries and events, in their order.
+    """Write changes that were made elsewhere, with their deliveries and events.
 
-    A change older than what the ledger has is left out: repeating this does no harm.
+    A form older than what the ledger has is left out, and repeating this does no harm. The delivery
+    that such a change began or ended is noted all the same: the changes of several processes
+    arrive here in any order, and the history has to be whole.
     """
     count = 0
     for change in changes:
-        if not tx.run("cleanup.mirror", **values_of(change.after)):
+        newer = tx.run("cleanup.mirror", **values_of(change.after))
+        if not (_record(tx, change, late=not newer) or newer):
             continue
         count += 1
-        record_delivery(tx, change)
         if change.event:
             tell(tx, change)
     return count
+
+
+def _record(tx: Tx, change: Change, *, late: bool) -> bool:
+    """Note the delivery that a change began or ended; whether that was not noted yet.
+
+    An end may come before the beginning, so the row is begun if it is missing. One that comes
+    `late` leaves an end that is known already.
+    """
+    before, after = change.before, change.after
+    if after.state is LEASED and after.deliveries > before.deliveries:
+        return bool(tx.run("cleanup_delivery.insert", **delivery_of(after)))
+    if change.ending is None or not after.deliveries:
+        return False
+    if before.lease_consumer_id is not None:
+        tx.run("cleanup_delivery.insert", **delivery_of(before))
+    statement = "cleanup_delivery.end_open" if late else "cleanup_delivery.end"
+    return bool(tx.run(statement, **ending_of(change)))
 
 
 def complete(tx: Tx, message: Message) -> bool:

@@ -225,6 +225,13 @@ UPDATE cleanup_delivery SET
     renewals = :renewals
 WHERE message_id = :message_id AND number = :number;
 
+-- name: cleanup_delivery.end_open
+-- Zero rows: its end is known.
+UPDATE cleanup_delivery SET
+    ended_at = :ended_at, outcome = :outcome, reason = :reason, charged = :charged,
+    renewals = :renewals
+WHERE message_id = :message_id AND number = :number AND ended_at IS NULL;
+
 -- name: cleanup_delivery.of
 SELECT * FROM cleanup_delivery WHERE message_id = :message_id ORDER BY number;
 
