@@ -86,6 +86,7 @@ def test_the_channel_is_healthy_and_extensions_are_left_alone(api: str):
         urllib.request.urlopen(request).close()
 
     async def test() -> None:
+        healthy = asyncio.Event()
         channel = WorkerChannel(
             Target(url=api),
             "mine",
@@ -94,10 +95,13 @@ def test_the_channel_is_healthy_and_extensions_are_left_alone(api: str):
             ),
             rest_heartbeat=beat,
             on_snapshot=snapshots.append,
+            on_state=lambda state: healthy.set() if state is ChannelState.HEALTHY else None,
             cleanups=CleanupExecutor({CANCELLING_TIMEOUT_TEARDOWN: handler}),
         )
         await channel.start()
-        assert await channel.settled(60) is ChannelState.HEALTHY
+        async with asyncio.timeout(60):
+            await healthy.wait()
+        by_request.clear()
         await asyncio.to_thread(limit_the_pool)
         await asyncio.sleep(2.5)
         assert channel.healthy
