@@ -98,7 +98,7 @@ def run(folder: Path, given: Any) -> list[str]:
     print(
         f"{given.kills} kills of {given.workers} workers, {len(runs)} runs in {spent:.0f} s: "
         f"{dict(Counter(state.value for state in states.values()))}, "
-        f"{len(stale)} stale writers refused"
+        f"{stale} stale writers refused"
     )
     return problems
 
@@ -136,10 +136,10 @@ def settled(client: Any, runs: dict[Any, Path], lease: float) -> dict[Any, State
     return states
 
 
-def refused(client: Any) -> list[Any]:
+def refused(client: Any) -> int:
     name = EventNameFilter(name=["penstock.flow-run.stale-claim-refused"])
     body = EventsFilterBody(filter=EventFilter(event=name), limit=50)
-    return client.call("read_events", body=body).events
+    return client.call("read_events", body=body).total
 
 
 def checked(runs: dict[Any, Path], states: dict[Any, StateType]) -> list[str]:

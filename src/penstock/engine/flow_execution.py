@@ -2,10 +2,11 @@
 
 import math
 import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from msgspec import UNSET as ABSENT
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from penstock.base.clock import utc_now
 from penstock.base.ids import uuid7
+from penstock.base.lazy import LazyModule
 from penstock.engine import signals
 from penstock.engine.context import FlowRunContext, TaskRunContext
 from penstock.engine.heartbeat import heartbeats
@@ -47,7 +49,15 @@ from penstock.schemas.task_runs import FlowRunResult, TaskRun, TaskRunCreate, Ta
 from penstock.settings import get_current_settings
 from penstock.states import crashed_state, state_to_wire, value_state
 
+if TYPE_CHECKING:
+    from penstock.client import leases
+else:
+    # Only runs of a deployment with a limit hold a slot.
+    leases = LazyModule("penstock.client.leases")
+
 _NO_FLOW = UUID(int=0)
+SLOT_SECONDS = 300.0
+"""For how long a lease on a deployment's slot is renewed each time."""
 FIRST_BEAT_OF_CLAIMED = 5.0
 """Seconds after which a run that a worker looks after sends its first heartbeat."""
 
@@ -394,6 +404,7 @@ class FlowExecution:
             self._count_run()
             if not self._alive:
                 self._keep_alive()
+                self._keep_slot(state)
 
     def _count_run(self) -> None:
         run = self.flow_run
@@ -418,6 +429,25 @@ class FlowExecution:
                 self.flow_run, self.context.related_rest, seconds, self.emit, first_after=first
             )
         )
+
+    def _keep_slot(self, state: State) -> None:
+        """Renew the lease on the deployment's slot while the run goes on in this process.
+
+        Without it another run would take the slot, so a lease that is lost cancels the run.
+        """
+        lease_id = state.state_details.deployment_concurrency_lease_id
+        if lease_id is None:
+            return
+
+        def lost(error: Exception) -> None:
+            self.logger.error(
+                "%s is cancelled, because its slot of the deployment is lost: %s", self.label, error
+            )
+            signals.set_intent("cancel")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        hold = leases.keep_lease(lease_id, SLOT_SECONDS, lost)
+        self._stack.callback(lambda: leases.KEEPER.stop(hold))
 
     def rejected(self, state: State, reason: str) -> None:
         """The server put the run in another state than the proposed one."""

@@ -373,3 +373,37 @@ def test_both_drivers_propose_the_same(name):
     assert by_sync.operations == by_aio.operations
     assert by_sync.proposed == by_aio.proposed
     assert (state.type, state.name, state.message) == (other.type, other.name, other.message)
+
+
+def test_the_slot_of_the_deployment_is_kept_while_the_run_goes_on(monkeypatch):
+    lease = uuid4()
+    kept, stopped, killed = [], [], []
+
+    def keep(lease_id, seconds, lost):
+        kept.append((lease_id, lost))
+        return "hold"
+
+    monkeypatch.setattr("penstock.client.leases.keep_lease", keep)
+    monkeypatch.setattr("penstock.client.leases.KEEPER.stop", stopped.append)
+    monkeypatch.setattr(
+        "penstock.engine.flow_execution.os.kill", lambda *given: killed.append(given)
+    )
+
+    def running(body):
+        answer = accept(body)
+        details = StateDetails(deployment_concurrency_lease_id=lease)
+        state = answer.state.model_copy(update={"state_details": details})
+        return OrchestrationResult(
+            status=SetStateStatus.ACCEPT, state=state, details=StateAcceptDetails()
+        )
+
+    x = execution(lambda: 1)
+    api = Api(running)
+    script = Script(x, api)
+    assert script.run().is_completed()
+    ((kept_id, lost),) = kept
+    assert (kept_id, stopped) == (lease, ["hold"])
+    lost(RuntimeError("the lease has ended"))
+    assert signals.intent() == "cancel"
+    signals.set_intent(None)
+    assert len(killed) == 1
