@@ -6,7 +6,8 @@ Without --database: an SQLite file in the working directory, and a database `pen
 the PostgreSQL server of $PENSTOCK_TEST_POSTGRES. Both are filled when they are empty, which takes
 some minutes and, at the full size, 25 GB of disk each, and removed at the end unless --keep is
 given. Each request goes over HTTP to a server process; printed are the median and the slowest of
-some after a first one, beside what is promised for the median.
+some after a first one, and the server's CPU time for each (without that of PostgreSQL), beside
+what is promised for the median.
 """
 
 import argparse
@@ -61,27 +62,29 @@ def main() -> None:
     given = parser.parse_args()
     missed = 0
     for url in given.database or [f"sqlite:///{Path.cwd()}/scale.db", postgresql()]:
-        with filled(url, given.flow_runs, keep=given.keep), server(url) as port:
+        with filled(url, given.flow_runs, keep=given.keep), server(url) as (port, pid):
             print(f"\n{urlsplit(url).scheme}: {given.flow_runs} flow runs")
-            missed += measure(port, given.only, given.repeats)
+            missed += measure(port, pid, given.only, given.repeats)
     sys.exit(1 if missed else 0)
 
 
-def measure(port: int, only: str, repeats: int) -> int:
+def measure(port: int, pid: int, only: str, repeats: int) -> int:
     """Print what each request takes; how many took longer than promised."""
     missed = 0
     with closing(HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
         for probe in probes(connection):
             if only not in probe.what:
                 continue
-            first, *times = [timed(connection, probe) for _ in range(1 + repeats)]
+            first, spent = timed(connection, probe), cpu_seconds(pid)
+            times = [timed(connection, probe) for _ in range(repeats)]
+            cpu = (cpu_seconds(pid) - spent) / repeats * 1000
             median = statistics.median(times)
             late = probe.promised is not None and median > probe.promised
             missed += late
             promised = "" if probe.promised is None else f"<= {probe.promised:.0f} ms"
             print(
-                f"{probe.what:<58} {median:8.1f} ms  slowest {max(times):8.1f}"
-                f"  first {first:8.1f}  {promised}{': missed' if late else ''}",
+                f"{probe.what:<42} {median:8.1f} ms  slowest {max(times):8.1f}"
+                f"  first {first:8.1f}  CPU {cpu:6.1f}  {promised}{': missed' if late else ''}",
                 flush=True,
             )
     return missed
@@ -131,7 +134,8 @@ def probes(connection: HTTPConnection) -> Iterator[Probe]:
     yield page("late runs", "flow_runs", flow_runs={"state": {"name": {"any_": ["Late"]}}})
     yield page("runs to come", "flow_runs", "NEXT_SCHEDULED_START_TIME_ASC", flow_runs=scheduled())
     yield page("runs with a tag", "flow_runs", "START_TIME_DESC", flow_runs=tag)
-    yield page("runs called like", "flow_runs", flow_runs={"name": {"like_": "run-77"}})
+    like = {"name": {"like_": "run-77"}}
+    yield page("runs called like", "flow_runs", flow_runs=like)._replace(promised=None)
     queue = {"name": {"any_": ["queue-3"]}}
     pool = {"name": {"any_": [scale_data.POOL]}}
     of_queue = {"work_pool_queues": queue, "work_pools": pool}
@@ -157,7 +161,8 @@ def probes(connection: HTTPConnection) -> Iterator[Probe]:
     yield events("a flow", f"prefect.flow.{run['flow_id']}")
     yield events("a deployment", f"prefect.deployment.{deployment['id']}")
     name = {"prefix": ["prefect.flow-run."]}
-    yield events("a flow, of runs only", f"prefect.flow.{run['flow_id']}", event=name)
+    of_flow = f"prefect.flow.{run['flow_id']}"
+    yield events("a flow, of runs only", of_flow, event=name)._replace(promised=None)
     path = f"/work_pools/{scale_data.POOL}/get_scheduled_flow_runs"
     long_ago = (now - timedelta(days=300)).isoformat()
     yield Probe("poll, nothing due", path, {"scheduled_before": long_ago}, 5)
@@ -253,8 +258,8 @@ def administer(url: str, sql: str) -> None:
 
 
 @contextmanager
-def server(url: str) -> Iterator[int]:
-    """The port of a server on the database, without loops that would change it meanwhile."""
+def server(url: str) -> Iterator[tuple[int, int]]:
+    """Port and process of a server on the database, without loops that would change it."""
     with tempfile.TemporaryDirectory() as home:
         process = subprocess.Popen(
             [sys.executable, "-c", SERVER, url, home], stdout=subprocess.PIPE, text=True
@@ -264,10 +269,15 @@ def server(url: str) -> Iterator[int]:
             address = process.stdout.readline().strip()
             if not address:
                 raise SystemExit("the server did not start")
-            yield urlsplit(address).port or 0
+            yield urlsplit(address).port or 0, process.pid
         finally:
             process.terminate()
             process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

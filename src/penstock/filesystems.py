@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import shutil
 
     import pathspec
+
+    fsspec: Any = None
 else:
+    fsspec = LazyModule("fsspec")  # an extra
     pathspec = LazyModule("pathspec")  # only for directories with an ignore file
     shutil = LazyModule("shutil")  # brings every compression library
 
@@ -221,6 +224,156 @@ class LocalFileSystem(WritableFileSystem, WritableDeploymentStorage):
 
     def __repr__(self) -> str:
         return f"LocalFileSystem(basepath={self.basepath!r})"
+
+
+class RemoteFileSystem(WritableFileSystem, WritableDeploymentStorage):
+    """Files below an address that fsspec reaches, such as `s3://bucket/folder`.
+
+    `settings` are options of that kind of file system. Needs `penstock[remote]` and the package
+    for the scheme. A path outside `basepath` is refused with `ValueError`.
+    """
+
+    _block_type_name = "Remote File System"
+    _block_type_slug = "remote-file-system"
+
+    def __init__(self, basepath: str, settings: dict[str, Any] | None = None) -> None:
+        scheme, mark, rest = basepath.partition("://")
+        if not mark or not scheme or not rest:
+            raise ValueError(
+                f"{basepath!r} is no address with a scheme; write it like s3://bucket/folder"
+            )
+        if scheme == "file":
+            raise ValueError("files of this machine are for LocalFileSystem")
+        self.basepath = basepath
+        self.settings = dict(settings or {})
+
+    def _address(self, path: str) -> str:
+        """The whole address of `path`, which may be one already. Raises `ValueError` outside."""
+        base = self.basepath.rstrip("/")
+        scheme, _, root = base.partition("://")
+        given = str(path)
+        if "://" in given:
+            given_scheme, _, given = given.partition("://")
+            inside = given_scheme == scheme and f"{given}/".startswith(f"{root}/")
+        else:
+            given = f"{root}/{given.lstrip('/')}"
+            inside = True
+        if not inside or ".." in given.split("/"):
+            raise ValueError(f"path {path} is outside the base path {self.basepath}")
+        return f"{scheme}://{given.rstrip('/')}"
+
+    def _system(self) -> Any:
+        scheme = self.basepath.partition("://")[0]
+        try:
+            return fsspec.filesystem(scheme, **self.settings)
+        except ImportError as error:
+            raise ImportError(
+                f"storage at {scheme}:// needs `penstock[remote]` and the package of fsspec for it:"
+                f" {error}"
+            ) from error
+
+    def _read_path(self, path: str) -> Steps[bytes]:
+        return (yield Blocking(self._read, path))
+
+    def _write_path(self, path: str, content: bytes) -> Steps[str]:
+        return (yield Blocking(self._write, path, content))
+
+    def _get_directory(
+        self, from_path: str | None = None, local_path: str | None = None
+    ) -> Steps[None]:
+        """Copies `from_path` (default: the base path) to `local_path` (default: the working
+        directory)."""
+        yield Blocking(self._copy_out, from_path, local_path)
+
+    def _put_directory(
+        self,
+        local_path: str | None = None,
+        to_path: str | None = None,
+        ignore_file: str | None = None,
+        overwrite: bool = True,
+    ) -> Steps[int]:
+        """Copies `local_path` to `to_path` but for what `ignore_file` names; how many files."""
+        return (yield Blocking(self._copy_in, local_path, to_path, ignore_file, overwrite))
+
+    read_path, aread_path = dual(_read_path)
+    write_path, awrite_path = dual(_write_path)
+    get_directory, aget_directory = dual(_get_directory)
+    put_directory, aput_directory = dual(_put_directory)
+
+    def _read(self, path: str) -> bytes:
+        address = self._address(path)
+        try:
+            with self._system().open(address, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise PathMissing(address) from None
+
+    def _write(self, path: str, content: bytes) -> str:
+        address, system = self._address(path), self._system()
+        system.makedirs(address.rpartition("/")[0], exist_ok=True)
+        with system.open(address, "wb") as file:
+            file.write(content)
+        return address
+
+    def _copy_out(self, from_path: str | None, local_path: str | None) -> None:
+        source = self._address(from_path or self.basepath)
+        target = Path(local_path).expanduser().resolve() if local_path else Path.cwd()
+        self._system().get(f"{source}/", f"{target}/", recursive=True)
+
+    def _copy_in(
+        self, local_path: str | None, to_path: str | None, ignore: str | None, overwrite: bool
+    ) -> int:
+        source = Path(local_path).expanduser().resolve() if local_path else Path.cwd()
+        target, system = self._address(to_path or self.basepath), self._system()
+        left_out = _ignored(source, Path(ignore)) if ignore else set()
+        copied = 0
+        for path in sorted(source.rglob("*")):
+            name = path.relative_to(source).as_posix()
+            if not path.is_file() or name in left_out:
+                continue
+            address = f"{target}/{name}"
+            if overwrite or not system.exists(address):
+                system.makedirs(address.rpartition("/")[0], exist_ok=True)
+                system.put_file(str(path), address)
+                copied += 1
+        return copied
+
+
+class SMB(RemoteFileSystem):
+    """Files on a Windows share or Samba server. Needs `penstock[remote]` and `smbprotocol`."""
+
+    _block_type_name = "SMB"
+    _block_type_slug = "smb"
+
+    def __init__(
+        self,
+        share_path: str,
+        smb_username: Any,
+        smb_password: Any,
+        smb_host: str,
+        smb_port: int | None = None,
+    ) -> None:
+        port = f":{smb_port}" if smb_port is not None else ""
+        super().__init__(
+            f"smb://{smb_host}{port}/{share_path.strip('/')}",
+            {"username": _plain(smb_username), "password": _plain(smb_password)},
+        )
+        self.share_path = share_path
+        self.smb_host = smb_host
+        self.smb_port = smb_port
+
+    def __repr__(self) -> str:
+        return f"SMB(share_path={self.share_path!r}, smb_host={self.smb_host!r})"
+
+
+def _plain(secret: Any) -> Any:
+    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
+
+
+def _ignored(source: Path, ignore_file: Path) -> set[str]:
+    lines = ignore_file.read_text().splitlines()
+    spec = pathspec.GitIgnoreSpec.from_lines(lines)
+    return set(spec.match_tree_files(source))
 
 
 class NullFileSystem:

@@ -2,14 +2,18 @@
 
 import asyncio
 import threading
+from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from penstock.base.dual import run_aio, run_sync
 from penstock.filesystems import (
+    SMB,
     LocalFileSystem,
     NullFileSystem,
     PathMissing,
+    RemoteFileSystem,
     WritableFileSystem,
     reading,
     writing,
@@ -209,3 +213,56 @@ def test_storages_of_any_colour_are_used_from_either(kind, run):
     assert run(steps()) == b"value"
     if kind is Both:
         assert storage.calls == ([] if run is run_sync else ["awrite", "aread"])
+
+
+# --- remote files --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remote() -> RemoteFileSystem:
+    """Below an address of fsspec's own file system in memory."""
+    pytest.importorskip("fsspec", reason="2026-11-25: the extra `remote` is not installed")
+    return RemoteFileSystem(f"memory://bucket-{uuid4().hex}/folder")
+
+
+def test_remote_files_are_written_and_read(remote):
+    address = remote.write_path("a/b.txt", b"content")
+    assert address == f"{remote.basepath}/a/b.txt"
+    assert remote.read_path("a/b.txt") == remote.read_path(address) == b"content"
+    assert asyncio.run(remote.aread_path("a/b.txt")) == b"content"
+    with pytest.raises(PathMissing, match="does not exist"):
+        remote.read_path("a/c.txt")
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "memory://other/x", "s3://bucket/x"])
+def test_remote_paths_outside_the_base_are_refused(remote, path):
+    with pytest.raises(ValueError, match="outside"):
+        remote.read_path(path)
+
+
+def test_remote_directories_are_copied_in_and_out(remote, tmp_path):
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    for name in ("one.py", "inner/two.py", "inner/left.log"):
+        (source / name).write_text(name)
+    (tmp_path / "ignore").write_text("*.log\n")
+    assert remote.put_directory(str(source), "code", str(tmp_path / "ignore")) == 2
+    assert remote.put_directory(str(source), "code", overwrite=False) == 1
+    target = tmp_path / "target"
+    target.mkdir()
+    remote.get_directory("code", str(target))
+    found = {path.name: path.read_text() for path in target.rglob("*") if path.is_file()}
+    assert found == {"one.py": "one.py", "two.py": "inner/two.py", "left.log": "inner/left.log"}
+
+
+@pytest.mark.parametrize("address", ["bucket/folder", "s3://", "file:///tmp/x"])
+def test_an_address_without_a_remote_place_is_refused(address):
+    with pytest.raises(ValueError, match=r"address|machine"):
+        RemoteFileSystem(address)
+
+
+def test_a_share_is_an_address_and_keeps_its_password_to_itself():
+    share = SMB("share/folder", "user", SecretStr("hidden"), "host", 445)
+    assert share.basepath == "smb://host:445/share/folder"
+    assert share.settings == {"username": "user", "password": "hidden"}
+    assert "hidden" not in repr(share)

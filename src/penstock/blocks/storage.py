@@ -5,10 +5,14 @@ from uuid import UUID
 
 from penstock.base.dual import Steps
 from penstock.blocks.core import Block, block_of
-from penstock.filesystems import LocalFileSystem
+from penstock.filesystems import SMB, LocalFileSystem, RemoteFileSystem
 from penstock.results.storages import install_storage_loader
 from penstock.schemas.errors import ConfigurationError, ObjectNotFound
 from penstock.steps import Request
+
+_KINDS: dict[str, Any] = {
+    kind._block_type_slug: kind for kind in (LocalFileSystem, RemoteFileSystem, SMB)
+}
 
 
 def load_storage(reference: str | UUID) -> Steps[Any]:
@@ -33,8 +37,9 @@ def load_storage(reference: str | UUID) -> Steps[Any]:
         raise ConfigurationError(
             f"the result storage {str(reference)!r} does not exist; save the block first"
         ) from None
-    if document.block_type.slug == LocalFileSystem._block_type_slug:
-        storage = LocalFileSystem(basepath=document.data.get("basepath"))
+    kind = _KINDS.get(document.block_type.slug)
+    if kind is not None:
+        storage = kind(**{name: document.data[name] for name in document.data})
         storage._block_document_id = document.id
         storage._block_document_name = document.name
         return storage
