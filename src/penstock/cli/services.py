@@ -6,7 +6,9 @@ import click
 import msgspec
 
 from penstock.base.clock import SYSTEM_CLOCK
-from penstock.cli.output import output_option, print_json, print_table
+from penstock.cli.output import ago, output_option, print_json, print_table
+from penstock.cli.runs import api
+from penstock.schemas.admin import ServiceState
 from penstock.server.bus import open_bus
 from penstock.server.config import LoopConfig, ServerConfig
 from penstock.server.services.catalogue import services_of
@@ -118,6 +120,34 @@ def ls(output: str | None) -> None:
             for service, on, loop in rows
         ),
         "There are no loops.",
+    )
+
+
+@services.command("status")
+@output_option
+def status(output: str | None) -> None:
+    """Show how the loops of the running server have been doing, and which process runs each."""
+    with api() as client:
+        found: list[ServiceState] = client.call("read_services")
+    if output:
+        print_json(found)
+        return
+    print_table(
+        ("Loop", "Every", "Last success", "Lag", "Rounds", "Failed", "Holder", "Error"),
+        (
+            (
+                one.name,
+                f"{one.interval_seconds:g} s",
+                ago(one.last_success),
+                f"{one.lag_seconds:.1f} s" if one.here else "-",
+                str(one.rounds),
+                str(one.failures),
+                one.holder or "every process",
+                one.last_error or "-",
+            )
+            for one in found
+        ),
+        "This server runs no loops.",
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from penstock.client import methods
 from penstock.client.calls import Call, Steps
 from penstock.client.methods import Labels
-from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage
+from penstock.schemas.admin import CsrfToken, ServerDefaultResultStorage, ServiceState
 from penstock.schemas.artifacts import (
     Artifact,
     ArtifactCollection,
@@ -1023,6 +1023,14 @@ class SyncMethods:
     def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return self.call("read_settings")
+
+    def read_services(self) -> list[ServiceState]:
+        """GET /admin/services"""
+        return self.call("read_services")
+
+    def read_metrics(self) -> str:
+        """GET /metrics"""
+        return self.call("read_metrics")
 
     def clear_server_default_result_storage(self) -> None:
         """DELETE /admin/storage"""
@@ -2454,6 +2462,14 @@ class AsyncMethods:
     async def read_settings(self) -> dict[str, Any]:
         """GET /admin/settings"""
         return await self.call("read_settings")
+
+    async def read_services(self) -> list[ServiceState]:
+        """GET /admin/services"""
+        return await self.call("read_services")
+
+    async def read_metrics(self) -> str:
+        """GET /metrics"""
+        return await self.call("read_metrics")
 
     async def clear_server_default_result_storage(self) -> None:
         """DELETE /admin/storage"""

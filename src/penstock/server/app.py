@@ -9,7 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from penstock.base.clock import SYSTEM_CLOCK, Clock
+from penstock.schemas.admin import ServiceState
 from penstock.server.api.adapter import Adapter
 from penstock.server.api.answers import Receive, Send, send_answer
 from penstock.server.api.documents import Documents
@@ -21,6 +24,7 @@ from penstock.server.config import ServerConfig
 from penstock.server.ops import bundled_blocks
 from penstock.server.queue import open_queue
 from penstock.server.services.catalogue import services_of
+from penstock.server.services.shares import Shares, seen_from_all
 from penstock.server.services.supervisor import Supervisor
 from penstock.server.store import open_store
 from penstock.server.store.dsn import conninfo
@@ -46,7 +50,11 @@ class App:
         )
         self.edge: Edge = edge_of(config, self.store, self.bus, clock, self.queue)
         services = services_of(self.store, self.bus, config, clock, self.queue)
-        self.supervisor = Supervisor(services, self.bus, clock)
+        # With a bus of its own process only, a server is the only one: it shares nothing.
+        alone = config.bus == "memory"
+        shares = None if alone else Shares(self.store, self.queue.server_id, clock)
+        self.supervisor = Supervisor(services, self.bus, clock, shares)
+        self.edge.services = self._services
         self.edge.stalled = self.supervisor.stalled
         self._adapter = Adapter(build_routes(), self.edge)
         self._documents = Documents(config)
@@ -97,6 +105,14 @@ class App:
         await self.queue.stop()
         await self.bus.stop()
         await asyncio.to_thread(self.store.stop)
+
+    async def _services(self) -> list[ServiceState]:
+        """The background loops of this process, with who runs them."""
+        states, shares = self.supervisor.state(), self.supervisor.shares
+        if shares is None:
+            return [replace(state, holder=self.queue.server_id) for state in states]
+        rows = {row["name"]: row for row in await shares.rows()}
+        return [seen_from_all(state, rows.get(state.name)) for state in states]
 
     def _wake(self, topics: frozenset[str]) -> None:
         for topic in topics:

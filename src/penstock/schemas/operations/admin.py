@@ -6,6 +6,7 @@ from penstock.schemas.admin import (
     CsrfToken,
     ServerDefaultResultStorage,
     ServerDefaultResultStorageUpdate,
+    ServiceState,
 )
 from penstock.schemas.operations.operation import Operation, Query, table
 from penstock.schemas.tokens import Scope
@@ -18,6 +19,28 @@ OPERATIONS = table(
         response=dict[str, Any],
         scope=Scope.ADMIN,
         repeatable=True,
+    ),
+    Operation(
+        name="read_services",
+        method="GET",
+        path="/admin/services",
+        response=list[ServiceState],
+        scope=Scope.READ,
+        repeatable=True,
+        extension=True,
+        announced_as="cleanup",
+    ),
+    Operation(
+        name="read_metrics",
+        method="GET",
+        path="/metrics",
+        response=str,
+        media_type="text/plain",
+        scope=Scope.READ,
+        versioned=False,
+        repeatable=True,
+        extension=True,
+        announced_as="cleanup",
     ),
     Operation(
         name="clear_server_default_result_storage",

@@ -1,11 +1,12 @@
 """What the edge works with: the parts of a server that handlers and sockets may use."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from penstock.base.clock import SYSTEM_CLOCK, Clock
+from penstock.schemas.admin import ServiceState
 from penstock.server.api.access import Access, Refusals
 from penstock.server.api.csrf import CsrfProtection
 from penstock.server.bus import Bus
@@ -26,6 +27,10 @@ class StoreView(Protocol):
     async def read(self, op: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
 
     async def write(self, op: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+
+
+async def _no_services() -> list[ServiceState]:
+    return []
 
 
 @dataclass(slots=True)
@@ -56,6 +61,8 @@ class Edge:
     """The queue of owed teardowns, a `penstock.server.queue.CleanupQueue`."""
     stalled: Callable[[], list[str]] = list
     """Names of background loops that made no progress for too long."""
+    services: Callable[[], Awaitable[list[ServiceState]]] = _no_services
+    """How every background loop has been doing, and who runs it."""
     chance: Callable[[], float] = random.random
     """Draws from [0, 1), for what must not come back at the same time."""
     counters: Counters = field(default_factory=Counters)

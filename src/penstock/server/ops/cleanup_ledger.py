@@ -205,6 +205,11 @@ def stats(tx: Tx) -> dict[str, PoolCounts]:
     return found
 
 
+def dead_by_kind(tx: Tx) -> list[Row]:
+    """How many dead letters there are of each kind and reason."""
+    return tx.all("cleanup.dead_by_kind")
+
+
 # --- the dead-letter desk ------------------------------------------------------------------------
 
 

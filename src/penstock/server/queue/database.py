@@ -125,8 +125,8 @@ class DatabaseQueue(LedgerQueue):
                 frozenset(others),
             )
         except ServiceUnavailable as error:
-            return failed(CleanupOperation.ACK, message_id, error)
-        return result_of(CleanupOperation.ACK, message_id, answer)
+            return self.counted(failed(CleanupOperation.ACK, message_id, error))
+        return self.counted(result_of(CleanupOperation.ACK, message_id, answer))
 
     async def renew(self, work_pool_id: str, message_id: str, token: str) -> OperationResult:
         try:
@@ -139,8 +139,10 @@ class DatabaseQueue(LedgerQueue):
                 hash_of(token),
             )
         except ServiceUnavailable as error:
-            return failed(CleanupOperation.RENEW, message_id, error)
-        return result_of(CleanupOperation.RENEW, message_id, answer, self.policy.lease_seconds)
+            return self.counted(failed(CleanupOperation.RENEW, message_id, error))
+        return self.counted(
+            result_of(CleanupOperation.RENEW, message_id, answer, self.policy.lease_seconds)
+        )
 
     async def release(
         self, work_pool_id: str, message_id: str, token: str, reason: str
@@ -158,13 +160,14 @@ class DatabaseQueue(LedgerQueue):
                 reason,
             )
         except ServiceUnavailable as error:
-            return failed(CleanupOperation.RELEASE, message_id, error)
-        return result_of(CleanupOperation.RELEASE, message_id, answer)
+            return self.counted(failed(CleanupOperation.RELEASE, message_id, error))
+        return self.counted(result_of(CleanupOperation.RELEASE, message_id, answer))
 
     async def expire(self, limit: int, work_pool_id: str | None = None) -> Expired:
-        return await self._store.write(
+        found = await self._store.write(
             cleanup_queue.expire, self.shift, self.policy, limit, work_pool_id
         )
+        return self.counted_expiry(found)
 
     async def leases_of(self, consumer_id: str) -> list[Lease]:
         return await self._store.read(cleanup_queue.leases_of, consumer_id)

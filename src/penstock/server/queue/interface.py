@@ -8,6 +8,7 @@ Ids are canonical text. Expected outcomes are answers, not exceptions; a databas
 cannot be reached is `ServiceUnavailable`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ from penstock.server.domain.cleanup import Message
 from penstock.server.domain.cleanup_retries import CleanupPolicy
 from penstock.server.ops.cleanup_queue import Candidate, Expired, Lease
 
+Labels = tuple[tuple[str, str], ...]
+"""Names and values that tell the samples of one figure apart."""
 WakeListener = Callable[[str | None], None]
 """Called on the event loop with the id of a pool in which something may have become due; None
 when wake-ups may have been missed and every pool should be looked at."""
@@ -120,6 +123,8 @@ class CleanupQueue(Protocol):
     server_id: str
     """Of this process; reservations made here carry it."""
     policy: CleanupPolicy
+    counters: Counter[tuple[str, Labels]]
+    """What happened here since the start: `operations` and `lease_expirations`."""
 
     async def start(self) -> None:
         """Connect; called on the event loop that uses the queue. Repeating it changes nothing."""

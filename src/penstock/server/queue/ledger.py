@@ -1,5 +1,6 @@
 """What every backend does in the database: producing, inspection and the dead-letter desk."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from random import SystemRandom
@@ -24,6 +25,8 @@ from penstock.server.ops.cleanup_rows import TOPIC
 from penstock.server.queue.interface import (
     ClaimRequest,
     Cursor,
+    Labels,
+    OperationResult,
     PoolStats,
     Reservation,
     WakeListener,
@@ -52,6 +55,7 @@ class LedgerQueue:
         self.policy = policy or CleanupPolicy()
         self.shift = timedelta()
         """Added to the clock that times leases; only tests set it."""
+        self.counters: Counter[tuple[str, Labels]] = Counter()
         self._store = store
         self._bus = bus
         self._listeners: list[WakeListener] = []
@@ -80,6 +84,18 @@ class LedgerQueue:
     def _tell(self, work_pool_id: str | None) -> None:
         for listener in list(self._listeners):
             listener(work_pool_id)
+
+    def counted(self, result: OperationResult) -> OperationResult:
+        """Count an answer on its way out."""
+        labels = (("operation", result.operation.value), ("status", result.status.value))
+        self.counters["operations", labels] += 1
+        return result
+
+    def counted_expiry(self, found: Expired) -> Expired:
+        for outcome, messages in (("redelivered", found.ready), ("dead", found.dead)):
+            if messages:
+                self.counters["lease_expirations", (("result", outcome),)] += len(messages)
+        return found
 
     # --- producing and inspecting ----------------------------------------------------------------
 

@@ -293,8 +293,8 @@ class RedisQueue(LedgerQueue):
                 else:
                     answer, _ = await in_ledger()
         except ServiceUnavailable as error:
-            return failed(operation, id, error)
-        return result_of(operation, id, answer, self.policy.lease_seconds)
+            return self.counted(failed(operation, id, error))
+        return self.counted(result_of(operation, id, answer, self.policy.lease_seconds))
 
     async def ack(
         self, work_pool_id: str, message_id: str, token: str, *, others: Collection[str] = ()
@@ -333,7 +333,7 @@ class RedisQueue(LedgerQueue):
             try:
                 rows = await self._store.read(cleanup_queue.bindings, [message_id])
             except ServiceUnavailable as error:
-                return failed(CleanupOperation.RELEASE, message_id, error)
+                return self.counted(failed(CleanupOperation.RELEASE, message_id, error))
             binding = binding_of(rows[message_id]) if message_id in rows else None
         chance = _random.random()
         return await self._operate(
@@ -536,7 +536,7 @@ class RedisQueue(LedgerQueue):
         ):
             if after is not None:
                 (ready if after.state is cleanup.READY else dead).append(after)
-        return Expired(ready=ready, dead=dead)
+        return self.counted_expiry(Expired(ready=ready, dead=dead))
 
     async def _expire(self, pool: str, id: str, lost: bool) -> Message | None:
         chance, policy = _random.random(), self.policy

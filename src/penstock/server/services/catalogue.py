@@ -61,6 +61,7 @@ def services_of(
             interval=loop.interval_seconds,
             topic=getattr(loop, "topic", None),
             close=getattr(loop, "close", None),
+            shared=getattr(loop, "shared", True),
         )
         for loop in (*loops, *_automations(store, config))
     ]

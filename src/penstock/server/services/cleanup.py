@@ -63,6 +63,7 @@ class CleanupReconciler:
     """
 
     name = "cleanup-reconciler"
+    shared = False
 
     def __init__(
         self, queue: CleanupQueue, *, interval_seconds: float = 5.0, batch: int = 100

@@ -121,9 +121,9 @@ def test_the_version_a_client_is_told(agent: str, version: str):
 def test_the_small_operations():
     assert ask("GET", "/api/version").json == "0.8.4"
     assert ask("GET", "/api/hello").json == "👋"
-    assert ask("GET", "/api/ready").json == {"message": "OK"}
+    assert ask("GET", "/api/ready").json["message"] == "OK"
     extensions = ask("GET", "/api/health").headers["penstock-extensions"]
-    assert extensions == "begin, state-id, run-id, events-ack, tokens, audit, claims"
+    assert extensions == "begin, state-id, run-id, events-ack, tokens, audit, claims, cleanup"
 
 
 # --- bodies and answers ---------------------------------------------------------------------------

@@ -6,10 +6,11 @@ from typing import Any
 
 from penstock.base.version import API_VERSION, PEER_VERSION, VERSION
 from penstock.schemas.errors import RequestInvalid, ServiceUnavailable
+from penstock.server.api import metrics
 from penstock.server.api.adapter import Call, Handler
 from penstock.server.api.answers import Answer
 from penstock.server.api.csrf import DISABLED
-from penstock.server.ops import admin
+from penstock.server.ops import admin, cleanup_ledger
 from penstock.server.security.redaction import masked
 from penstock.server.store.transaction import Tx
 
@@ -38,7 +39,35 @@ async def perform_readiness_check(call: Call) -> Any:
     stalled = call.edge.stalled()
     if stalled:
         return Answer({"message": "Services make no progress", "services": stalled}, 503)
-    return {"message": "OK"}
+    return {"message": "OK", "services": await _progress(call)}
+
+
+async def _progress(call: Call) -> dict[str, Any]:
+    return {
+        state.name: {
+            "last_success": state.last_success,
+            "lag_seconds": state.lag_seconds,
+            "holder": state.holder,
+        }
+        for state in await call.edge.services()
+    }
+
+
+async def read_services(call: Call) -> Any:
+    """How every background loop has been doing, and which process runs it."""
+    return await call.edge.services()
+
+
+async def read_metrics(call: Call) -> Any:
+    """The figures of this process and of the database, as Prometheus reads them."""
+    text = metrics.text_of(
+        await call.edge.store.read(cleanup_ledger.stats),
+        await call.edge.store.read(cleanup_ledger.dead_by_kind),
+        call.edge.queue.counters if call.edge.queue is not None else {},
+        await call.edge.services(),
+        call.edge.channels.count,
+    )
+    return Answer(text.encode(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
 async def server_version(call: Call) -> Any:
@@ -83,5 +112,7 @@ HANDLERS: dict[str, Handler] = {
     "server_version": server_version,
     "read_version": read_version,
     "read_settings": read_settings,
+    "read_services": read_services,
+    "read_metrics": read_metrics,
     "create_csrf_token": create_csrf_token,
 }

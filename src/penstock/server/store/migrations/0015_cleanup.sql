@@ -73,3 +73,14 @@ ALTER TABLE flow_run ADD COLUMN infrastructure_worker_name TEXT;
 
 -- Cancellations that nobody confirmed, found without a timer.
 CREATE INDEX flow_run_cancelling ON flow_run (state_timestamp, id) WHERE state_type = 'CANCELLING';
+
+-- Which process runs a background loop that must run in one of them, and how it has been doing.
+CREATE TABLE service_lease (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    lease_until BIGINT NOT NULL,
+    last_started BIGINT,
+    last_succeeded BIGINT,
+    last_error TEXT,
+    run_count BIGINT NOT NULL DEFAULT 0
+);

@@ -252,3 +252,9 @@ WHERE NOT EXISTS (
 SELECT at, action, actor_type, actor_id, actor_name FROM audit
 WHERE kind = 'cleanup-message' AND object_id = :object_id
 ORDER BY seq;
+
+-- name: cleanup.dead_by_kind
+SELECT kind, dead_reason AS reason, count(*) AS count FROM cleanup_message
+WHERE state = 3
+GROUP BY kind, dead_reason
+ORDER BY kind, dead_reason;
