@@ -152,7 +152,12 @@ def sender(operation: Any, mode: GenerationMode, count: int) -> Any:
             phases=[Phase.generate],
             database=None,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.filter_too_much,
+                HealthCheck.large_base_example,
+            ],
         )
         @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())
         def one(case: Any, known: bool) -> None:
