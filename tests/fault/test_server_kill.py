@@ -9,8 +9,10 @@ or not, but never in parts.
 import json
 import os
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -62,8 +64,11 @@ class Api:
 
     def post(self, path: str, body: object) -> Any:
         """The decoded answer. Raises `OSError` or `HTTPException` when the server dies."""
+        return self.send("POST", path, body)
+
+    def send(self, method: str, path: str, body: object = None) -> Any:
         self._connection.request(
-            "POST", f"/api{path}", json.dumps(body), {"Content-Type": "application/json"}
+            method, f"/api{path}", json.dumps(body), {"Content-Type": "application/json"}
         )
         with self._connection.getresponse() as answer:
             content = answer.read()
@@ -99,6 +104,17 @@ def send_logs(api: Api, flow: str, done: Acknowledged) -> Iterator[None]:
         ]
         api.post("/logs/", body)
         done.logs.update(messages)
+        yield
+
+
+def change_variables(api: Api, flow: str, done: Acknowledged) -> Iterator[None]:
+    while True:
+        name = f"v_{uuid4().hex}"
+        id = api.send("POST", "/variables/", {"name": name, "value": 1})["id"]
+        yield
+        api.send("PATCH", f"/variables/{id}", {"value": 2})
+        yield
+        api.send("DELETE", f"/variables/{id}")
         yield
 
 
@@ -153,7 +169,7 @@ def over_socket(servers: ForkedServers, done: Acknowledged) -> None:
 
 
 def start_clients(servers: ForkedServers, flow: str, done: Acknowledged) -> list[threading.Thread]:
-    works: list[Work] = [make_runs, make_runs, send_logs, post_events]
+    works: list[Work] = [make_runs, make_runs, change_variables, send_logs, post_events]
     threads = [
         threading.Thread(
             target=over_http, args=(servers, work, flow, done), name=work.__name__, daemon=True
@@ -172,7 +188,7 @@ def start_clients(servers: ForkedServers, flow: str, done: Acknowledged) -> list
 
 def check(api: Api, done: Acknowledged) -> None:
     """Everything that was acknowledged is there, and the rest is whole."""
-    runs = api.post("/flow_runs/filter", {"flow_runs": {"id": {"any_": list(done.runs)}}})
+    runs = stored_runs(api, list(done.runs))
     assert {run["id"] for run in runs} == set(done.runs)
     wanted_states = {state for states in done.runs.values() for state in states}
     events = stored_events(api, [*wanted_states, *done.events])
@@ -186,6 +202,14 @@ def check(api: Api, done: Acknowledged) -> None:
             assert len(promised) == 1
             assert run["state_type"] == "COMPLETED"
     assert done.logs <= stored_logs(api, done)
+
+
+def stored_runs(api: Api, ids: list[str]) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(ids), 200):
+        body = {"flow_runs": {"id": {"any_": ids[start : start + 200]}}, "limit": 200}
+        found += api.post("/flow_runs/filter", body)
+    return found
 
 
 def stored_events(api: Api, ids: list[str]) -> set[str]:
@@ -210,6 +234,37 @@ def stored_logs(api: Api, done: Acknowledged) -> set[str]:
         if not page:
             break
     return found
+
+
+def check_history(path: Path) -> int:
+    """Every committed change has exactly one event and one audit row; what was lost has neither.
+
+    How many changes those are.
+    """
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT id, kind, action, object_id, after FROM audit ORDER BY seq"
+        ).fetchall()
+        told = database.execute(
+            "SELECT id FROM event WHERE event LIKE 'prefect.%' OR event LIKE 'penstock.%'"
+        ).fetchall()
+        states = database.execute("SELECT id FROM flow_run_state").fetchall()
+        variables = dict(database.execute("SELECT id, value FROM variable").fetchall())
+    assert sorted(id for (id,) in told) == sorted(row[0] for row in rows)
+    of_runs = sorted(row[0] for row in rows if row[1] == "flow-run")
+    assert of_runs == sorted(id for (id,) in states)
+    histories: dict[str, list[tuple[str, str | None]]] = {}
+    for _, kind, action, object_id, after in rows:
+        if kind == "variable":
+            histories.setdefault(object_id, []).append((action, after))
+    for id, history in histories.items():
+        actions = [action for action, _ in history]
+        assert actions == ["created", "updated", "deleted"][: len(actions)]
+        after = history[-1][1]
+        assert (after is None) == (id not in variables)
+        assert after is None or json.loads(after)["value"] == json.loads(variables[id])
+    assert variables.keys() <= histories.keys()
+    return len(rows)
 
 
 def live(servers: ForkedServers, flow: str, point: str | None, number: int) -> Acknowledged:
@@ -256,4 +311,5 @@ def test_nothing_acknowledged_is_lost_by_200_kills(tmp_path: Path):
         with Api(servers) as api:
             check(api, done)
         servers.kill()
+    assert check_history(tmp_path / "penstock.db") > 1_000
     assert promised > 1_000, f"{promised} acknowledgements prove little; seed {SEED}"
