@@ -1,10 +1,12 @@
 """What a deployment's request must be made of: parameters, job variables, a work queue."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET, Raw
 
 from penstock.base import json
+from penstock.base.lazy import LazyModule
 from penstock.schemas.deployments import DeploymentCreate, DeploymentUpdate
 from penstock.schemas.errors import ObjectConflict, Refusal, RequestInvalid
 from penstock.server.domain.hydration import HydrationError, Sources, hydrate, variable_names
@@ -12,6 +14,8 @@ from penstock.server.domain.json_schema import SchemaInvalid, misfit
 from penstock.server.ops.context import Context
 from penstock.server.ops.work_queues import queue_of_pool
 from penstock.server.store.transaction import Row, Tx
+
+rendering: Any = LazyModule("penstock.server.security.rendering")
 
 JOINED = ("queue_name", "work_pool_id", "work_pool_name", "work_pool_type")
 """What a deployment's row has from its queue and pool."""
@@ -26,9 +30,14 @@ def hydrated(tx: Tx, context: Context, parameters: dict[str, Any]) -> dict[str, 
     found = tx.all("deployment.variables", names=names) if names else ()
     values = {row["name"]: json.decode(row["value"]) for row in found}
     try:
-        return hydrate(parameters, sources=Sources(variables=values))
+        return hydrate(parameters, sources=Sources(variables=values, render=_renderer(tx)))
     except HydrationError as error:
         raise Refusal(f"the parameters cannot be worked out: {error}") from None
+
+
+def _renderer(tx: Tx) -> Callable[[str], str]:
+    """Renders texts that know nothing but the time; in the sandbox of all templates."""
+    return lambda text: rendering.Renderer({}, tx.now, rendering.Links("")).text(text)
 
 
 def hold_documents(tx: Tx, values: dict[str, Any]) -> None:

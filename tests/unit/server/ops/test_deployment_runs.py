@@ -98,9 +98,22 @@ def test_templates_in_parameters(world: World) -> None:
     parameters = {
         "a": {"__prefect_kind": "json", "value": '{"b": 1}'},
         "c": [{"__prefect_kind": "workspace_variable", "variable_name": "limits"}],
+        "d": {"__prefect_kind": "jinja", "template": "{% for n in range(3) %}{{ n }}{% endfor %}"},
+        "e": {
+            "__prefect_kind": "json",
+            "value": {"__prefect_kind": "jinja", "template": "[{{ 2 + 2 }}, {{ 5 | abs }}]"},
+        },
     }
-    assert run(world, id, parameters=parameters)["parameters"] == {"a": {"b": 1}, "c": [{"top": 3}]}
+    rendered = {"a": {"b": 1}, "c": [{"top": 3}], "d": "012", "e": [4, 5]}
+    assert run(world, id, parameters=parameters)["parameters"] == rendered
+    inside = {"a": {"__prefect_kind": "jinja", "template": "{{ ''.__class__.__mro__ }}"}}
+    assert run(world, id, parameters=inside)["parameters"] == {"a": ""}
+    saved = deploy(world, "saved", parameters=parameters)
+    assert run(world, saved)["parameters"] == rendered
     for wrong in (
+        {"__prefect_kind": "jinja", "template": "{{ 1"},
+        {"__prefect_kind": "jinja", "template": "{{ 'x' * 100000000 }}"},
+        {"__prefect_kind": "jinja", "template": 3},
         {"__prefect_kind": "json", "value": "{"},
         {"__prefect_kind": "workspace_variable", "variable_name": "none"},
         {"__prefect_kind": "unheard-of"},
