@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from click.testing import CliRunner
 
 from penstock.cli.main import cli as root
+from penstock.client import endpoint
 from penstock.schemas.errors import PenstockException
 from penstock.settings import temporary_settings
 
@@ -82,7 +83,10 @@ class Within(Cli):
             "PENSTOCK_API_AUTH_STRING": None, "PENSTOCK_API_KEY": None, **self.environ, **more
         }  # fmt: skip
         with temporary_settings(settings):
-            done = CliRunner().invoke(root, arguments, input=answer)
+            try:
+                done = CliRunner().invoke(root, arguments, input=answer)
+            finally:
+                endpoint.reset()  # its connections end with a command, as with a process
         if isinstance(done.exception, PenstockException):  # as `penstock.cli.main.main` does
             return Done(1, done.stdout, f"Error: {done.exception}")
         if done.exception is not None and not isinstance(done.exception, SystemExit):

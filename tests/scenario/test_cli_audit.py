@@ -156,7 +156,7 @@ def test_a_stream_ends_after_the_first_event_when_asked_to(
     following = cli.start("events", "stream", "--run-once", "--format", format, "--filter", filter)
     assert following.stderr is not None
     assert "Waiting" in following.stderr.readline()
-    cli("events", "emit", "door.rang", "--resource-id", "door.2")
+    cli("events", "emit", "door.rang", "--resource-id", "bell.1")
     out, err = following.communicate(timeout=30)
     assert following.returncode == 0, err
     assert len(out.splitlines()) == 1 and expected in out
