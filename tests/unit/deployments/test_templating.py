@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.steps_script import Script
 
@@ -74,6 +74,7 @@ def test_a_warning_says_what_is_missing(caplog: pytest.LogCaptureFixture) -> Non
     assert "nothing is known under 'x.y'" in caplog.text
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(), st.text())
 def test_a_value_is_never_looked_at_for_placeholders(value: str, around: str) -> None:
     hostile = value + "{{ secret }}" + value
@@ -87,6 +88,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLAIN)
 def test_without_placeholders_nothing_changes(template: Any) -> None:
     assert apply_values(template, {"a": 1}) == template

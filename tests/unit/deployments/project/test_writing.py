@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.deployments.project.document import Document
@@ -20,11 +20,11 @@ TEXT = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_a_value_reads_back_in_block_and_in_flow_style(value: Any) -> None:
     for text in ("\n".join(member("k", value, 2)), f"{{k: {flow(value)}}}"):
