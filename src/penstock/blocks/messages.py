@@ -281,7 +281,7 @@ _KINDS: dict[str, Callable[[Data, str | None, str], Any]] = {
     "twilio-sms": _twilio,
     "sendgrid-email": _sendgrid,
     "custom-webhook": _custom,
-    "apprise-notification-block": _apprise,
+    "apprisenotificationblock": _apprise,
     "smtp-email": _mail,
 }
 NOTIFYING = frozenset(_KINDS)

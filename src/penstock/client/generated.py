@@ -106,6 +106,14 @@ from penstock.schemas.filters import (
     WorkPoolFilter,
     WorkQueueFilter,
 )
+from penstock.schemas.firings import (
+    ActionRun,
+    AutomationFiring,
+    AutomationTestBody,
+    AutomationTestResult,
+    DeadActionsBody,
+    FiringsBody,
+)
 from penstock.schemas.flow_runs import (
     DependencyResult,
     FlowRun,
@@ -1492,6 +1500,28 @@ class SyncMethods:
     def patch_automation(self, id: UUID | str, body: AutomationPartialUpdate) -> None:
         """PATCH /automations/{id}"""
         self.call("patch_automation", id, body=body)
+
+    def read_automation_firings(
+        self, id: UUID | str, body: FiringsBody | None = None
+    ) -> list[AutomationFiring]:
+        """POST /automations/{id}/firings/filter"""
+        return self.call("read_automation_firings", id, body=body)
+
+    def test_automation(self, id: UUID | str, body: AutomationTestBody) -> AutomationTestResult:
+        """POST /automations/{id}/test/filter"""
+        return self.call("test_automation", id, body=body)
+
+    def read_dead_actions(self, body: DeadActionsBody | None = None) -> list[ActionRun]:
+        """POST /automations/actions/dead/filter"""
+        return self.call("read_dead_actions", body=body)
+
+    def requeue_action(self, firing_id: UUID | str, position: int) -> None:
+        """POST /automations/actions/{firing_id}/{position}/requeue"""
+        self.call("requeue_action", firing_id, position)
+
+    def discard_action(self, firing_id: UUID | str, position: int) -> None:
+        """POST /automations/actions/{firing_id}/{position}/discard"""
+        self.call("discard_action", firing_id, position)
 
     def validate_template(self, body: str | None = None) -> None:
         """POST /templates/validate"""
@@ -2949,6 +2979,30 @@ class AsyncMethods:
     async def patch_automation(self, id: UUID | str, body: AutomationPartialUpdate) -> None:
         """PATCH /automations/{id}"""
         await self.call("patch_automation", id, body=body)
+
+    async def read_automation_firings(
+        self, id: UUID | str, body: FiringsBody | None = None
+    ) -> list[AutomationFiring]:
+        """POST /automations/{id}/firings/filter"""
+        return await self.call("read_automation_firings", id, body=body)
+
+    async def test_automation(
+        self, id: UUID | str, body: AutomationTestBody
+    ) -> AutomationTestResult:
+        """POST /automations/{id}/test/filter"""
+        return await self.call("test_automation", id, body=body)
+
+    async def read_dead_actions(self, body: DeadActionsBody | None = None) -> list[ActionRun]:
+        """POST /automations/actions/dead/filter"""
+        return await self.call("read_dead_actions", body=body)
+
+    async def requeue_action(self, firing_id: UUID | str, position: int) -> None:
+        """POST /automations/actions/{firing_id}/{position}/requeue"""
+        await self.call("requeue_action", firing_id, position)
+
+    async def discard_action(self, firing_id: UUID | str, position: int) -> None:
+        """POST /automations/actions/{firing_id}/{position}/discard"""
+        await self.call("discard_action", firing_id, position)
 
     async def validate_template(self, body: str | None = None) -> None:
         """POST /templates/validate"""

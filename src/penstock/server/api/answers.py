@@ -13,7 +13,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-EXTENSIONS = ("begin", "state-id", "run-id", "events-ack", "tokens", "audit", "claims", "cleanup")
+EXTENSIONS = (
+    "begin",
+    "state-id",
+    "run-id",
+    "events-ack",
+    "tokens",
+    "audit",
+    "claims",
+    "cleanup",
+    "firings",
+)
 """What this server understands beyond the contract; clients read it from a response header."""
 
 COMPRESS_FROM = 500

@@ -321,5 +321,5 @@ def test_what_changes_cost(world: World):
     off = AutomationPartialUpdate(enabled=False)
     assert cost(world, automations.patch_automation, id, body=off) <= 6
     other = body(AutomationUpdate, name="other")
-    assert cost(world, automations.update_automation, id, body=other) <= 7
+    assert cost(world, automations.update_automation, id, body=other) <= 8
     assert cost(world, automations.delete_automation, id) <= 7
