@@ -15,9 +15,7 @@ ENTRIES = {
     "audit": Entry(
         "penstock.cli.audit:audit", "Ask the audit trail who changed what, and verify it."
     ),
-    "automation": Entry(
-        "penstock.cli.automation:automation", "Make, look at and try automations."
-    ),
+    "automation": Entry("penstock.cli.automation:automation", "Make, look at and try automations."),
     "block": Entry("penstock.cli.block:block", "Look after blocks: typed configuration."),
     "cleanup": Entry(
         "penstock.cli.cleanup:cleanup",
