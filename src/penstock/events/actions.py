@@ -23,7 +23,7 @@ class Action(BaseModel):
 
     model_config = ConfigDict(extra="ignore", ser_json_timedelta="float")
 
-    type: str
+    type: Any
 
     def describe_for_cli(self) -> str:
         """The action in a few words."""

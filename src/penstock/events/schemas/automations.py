@@ -40,7 +40,7 @@ class _Model(BaseModel):
 class Trigger(_Model):
     """When an automation fires. In code, a trigger of a deployment runs that deployment."""
 
-    type: str
+    type: Any
 
     _deployment_id: UUID | None = PrivateAttr(None)
 
@@ -180,7 +180,7 @@ class MetricTrigger(ResourceTrigger):
 class CompositeTrigger(Trigger):
     """A trigger made of triggers."""
 
-    type: Literal["compound", "sequence"]
+    type: Any
     triggers: list["TriggerTypes"]
     within: timedelta | None = None
 
