@@ -49,8 +49,9 @@ class Mirror:
         self._wanted.set()
 
     def beat(self) -> None:
-        """Note with the next batch that this process is alive."""
+        """Note that this process is alive."""
         self._beat_wanted = True
+        self._wanted.set()
 
     async def settled(self) -> None:
         """Return when everything that was decided so far is in the ledger."""
@@ -79,7 +80,8 @@ class Mirror:
                 self._empty.set()
 
     async def _write(self, batch: list[Change]) -> None:
-        await self._store.write(cleanup_mirror.mirror, batch)
+        if batch:
+            await self._store.write(cleanup_mirror.mirror, batch)
         if self._beat_wanted:
             self._beat_wanted = False
             await self._store.write(cleanup_queue.beat, self._server_id)
