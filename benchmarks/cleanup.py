@@ -131,8 +131,8 @@ async def idle(queue: Any, store: Store) -> float:
 async def run(kind: str, store: Store, options: argparse.Namespace) -> dict[str, Any]:
     bus = MemoryBus()
     await bus.start()
+    prefix = f"bench:{uuid4().hex}"
     if kind == "redis":
-        prefix = f"bench:{uuid4().hex}"
         queue: Any = RedisQueue(store, bus, url=options.redis, prefix=prefix, protocol=2)
     else:
         queue = DatabaseQueue(store, bus)

@@ -34,7 +34,7 @@ from penstock.server.queue.interface import (
 )
 from penstock.server.store import Store
 
-RESERVE_WINDOW = 32
+RESERVE_WINDOW = 16
 _random = SystemRandom()
 PASS_SECONDS = 1.0
 """How long one step of the reconciler goes on before the others get their turn."""

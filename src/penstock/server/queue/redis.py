@@ -17,8 +17,7 @@ from uuid import uuid4
 import redis.asyncio
 from msgspec.structs import replace
 
-from penstock.base import json
-from penstock.schemas.cleanup import CleanupOperation, CleanupPlacement
+from penstock.schemas.cleanup import CleanupOperation
 from penstock.schemas.errors import ServiceUnavailable
 from penstock.server.bus import Bus
 from penstock.server.domain import cleanup
@@ -51,6 +50,7 @@ from penstock.server.queue.redis_hash import (
     message_of,
     milliseconds,
     paired,
+    routing_of,
     scored,
     written,
 )
@@ -63,7 +63,7 @@ logger = logging.getLogger("penstock.server.queue")
 TRIES = 8
 PUSHED_AT_ONCE = 200
 _random = SystemRandom()
-_ROUTING = ("v", "st", "kind", "q", "av", "qd", "aff", "host", "pl", "tried")
+_ROUTING = ("v", "st", "rt")
 Decide = Callable[[Message, datetime], tuple[Any, Change | None]]
 
 
@@ -232,7 +232,7 @@ class RedisQueue(LedgerQueue):
         time, _, flat = await line.exchange([("TIME",), ("WATCH", key), ("HGETALL", key)])
         found = paired(flat)
         now = instant_of(int(time[0]) * 1_000_000 + int(time[1])) + self.shift
-        return now, message_of(id, found) if found else None
+        return now, message_of(found) if found else None
 
     # --- one change ------------------------------------------------------------------------------
 
@@ -418,22 +418,25 @@ class RedisQueue(LedgerQueue):
         )
         found = []
         for id, reply in zip(ids, replies, strict=True):
-            values = dict(zip(_ROUTING, reply, strict=True))
-            if values["v"] is None or values["st"] != b"0" or values["kind"].decode() not in kinds:
+            fence, state, text = reply
+            if fence is None or state != b"0":
+                continue
+            routing = routing_of(text)
+            if routing.kind not in kinds:
                 continue
             found.append(
                 Candidate(
                     id=id,
                     work_pool_id=pool,
-                    fence=int(values["v"]),
-                    kind=values["kind"].decode(),
-                    work_queue_id=values["q"].decode() or None,
-                    available_at=instant_of(values["av"]),
-                    queued_at=instant_of(values["qd"]),
-                    affinity_worker_name=values["aff"].decode() or None,
-                    host_id=values["host"].decode() or None,
-                    placement=CleanupPlacement(values["pl"].decode()),
-                    tried_workers=tuple(json.decode(values["tried"])),
+                    fence=int(fence),
+                    kind=routing.kind,
+                    work_queue_id=routing.work_queue_id,
+                    available_at=routing.available_at,
+                    queued_at=routing.queued_at,
+                    affinity_worker_name=routing.affinity_worker_name,
+                    host_id=routing.host_id,
+                    placement=routing.placement,
+                    tried_workers=routing.tried_workers,
                 )
             )
         return found
@@ -597,11 +600,7 @@ class RedisQueue(LedgerQueue):
         hashes = await self.lines.run(
             *(("HGETALL", self.keys.message(pool, id)) for pool, id in places)
         )
-        messages = [
-            message_of(id, paired(flat))
-            for (_, id), flat in zip(places, hashes, strict=True)
-            if flat
-        ]
+        messages = [message_of(paired(flat)) for flat in hashes if flat]
         return [
             message
             for message in messages
@@ -697,5 +696,5 @@ class RedisQueue(LedgerQueue):
         (flat,) = await self.lines.run(("HGETALL", key))
         if not flat:
             return 0
-        newer = message_of(message.id, paired(flat))
+        newer = message_of(paired(flat))
         return int(await self._store.write(cleanup_mirror.complete, newer))

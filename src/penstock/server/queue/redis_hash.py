@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from penstock.base import json
 from penstock.schemas.cleanup import CleanupPlacement, CleanupState
 from penstock.server.domain.cleanup import FINISHED, LEASED, READY, Message
@@ -19,41 +21,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = tuple(CleanupState)
 Command = tuple[Any, ...]
 
-_TEXTS = {
-    "pool": "work_pool_id",
-    "q": "work_queue_id",
-    "kind": "kind",
-    "cause": "cause",
-    "run": "flow_run_id",
-    "key": "idempotency_key",
-    "th": "token_hash",
-    "cons": "lease_consumer_id",
-    "wk": "lease_worker_name",
-    "srv": "lease_server_id",
-    "aff": "affinity_worker_name",
-    "host": "host_id",
-    "why": "last_reason",
-    "dead": "dead_reason",
-}
-_NUMBERS = {
-    "v": "fence",
-    "att": "attempts",
-    "del": "deliveries",
-    "ren": "lease_renewals",
-    "req": "requeue_count",
-    "reqd": "requeue_deliveries",
-}
-_INSTANTS = {
-    "av": "available_at",
-    "dl": "lease_expires_at",
-    "since": "lease_since",
-    "cr": "created_at",
-    "up": "updated_at",
-    "qd": "queued_at",
-    "fin": "finished_at",
-}
-_FLAGS = {"lost": "lease_lost", "al": "alerted"}
-_DOCUMENTS = {"tgt": "target", "dat": "data"}
+
+class Routing(Struct, frozen=True, array_like=True):
+    """What a dispatcher needs of a ready message, apart from the rest: it reads many of them."""
+
+    kind: str
+    work_queue_id: str | None
+    available_at: datetime
+    queued_at: datetime
+    affinity_worker_name: str | None
+    host_id: str | None
+    placement: CleanupPlacement
+    tried_workers: tuple[str, ...]
 
 
 class Keys:
@@ -113,42 +92,38 @@ def instant_of(value: int | bytes) -> datetime:
 
 
 def fields_of(message: Message) -> list[Any]:
-    """The hash's fields and values, one after the other; what is empty is an empty text."""
-    found: list[Any] = ["st", _STATES.index(message.state), "pl", message.placement.value]
-    found += ["tried", json.text(list(message.tried_workers))]
-    for field, name in (*_TEXTS.items(), *_NUMBERS.items()):
-        value = getattr(message, name)
-        found += [field, "" if value is None else value]
-    for field, name in _INSTANTS.items():
-        value = getattr(message, name)
-        found += [field, "" if value is None else microseconds(value)]
-    for field, name in _FLAGS.items():
-        found += [field, int(getattr(message, name))]
-    for field, name in _DOCUMENTS.items():
-        found += [field, json.text(getattr(message, name))]
-    return found
+    """The hash's fields and values, one after the other.
+
+    `v` is the fence and `st` the state's number, which repair compares; `srv` the server that
+    delivered it, `rt` what routing reads, `doc` the whole message. Few fields, because each costs
+    more than what is in it.
+    """
+    routing = Routing(
+        message.kind,
+        message.work_queue_id,
+        message.available_at,
+        message.queued_at,
+        message.affinity_worker_name,
+        message.host_id,
+        message.placement,
+        message.tried_workers,
+    )
+    return [
+        *("v", message.fence),
+        *("st", _STATES.index(message.state)),
+        *("srv", message.lease_server_id or ""),
+        *("rt", json.encode(routing)),
+        *("doc", json.encode(message)),
+    ]
 
 
-def message_of(id: str, values: Mapping[bytes, bytes]) -> Message:
+def message_of(values: Mapping[bytes, bytes]) -> Message:
     """The message that a hash holds. Raises `KeyError` or `ValueError` for a damaged one."""
-    made: dict[str, Any] = {
-        "id": id,
-        "state": _STATES[int(values[b"st"])],
-        "placement": CleanupPlacement(values[b"pl"].decode()),
-        "tried_workers": tuple(json.decode(values[b"tried"])),
-    }
-    for field, name in _TEXTS.items():
-        made[name] = values[field.encode()].decode() or None
-    for field, name in _NUMBERS.items():
-        made[name] = int(values[field.encode()])
-    for field, name in _INSTANTS.items():
-        value = values[field.encode()]
-        made[name] = instant_of(value) if value else None
-    for field, name in _FLAGS.items():
-        made[name] = values[field.encode()] == b"1"
-    for field, name in _DOCUMENTS.items():
-        made[name] = json.decode(values[field.encode()])
-    return Message(**made)
+    return json.decode(values[b"doc"], Message)
+
+
+def routing_of(value: bytes) -> Routing:
+    return json.decode(value, Routing)
 
 
 def paired(flat: list[bytes]) -> dict[bytes, bytes]:
