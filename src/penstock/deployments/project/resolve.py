@@ -18,8 +18,10 @@ from penstock.schemas.deployments import (
     DeploymentScheduleUpdate,
     VersionInfo,
 )
-from penstock.schemas.schedules import IntervalSchedule, schedule_of
+from penstock.schemas.schedules import IntervalSchedule, RRuleSchedule, schedule_of
 
+_ASSUMED_START = "DTSTART:20200101T000000\n"
+_BESIDE_THE_RULE = ("parameters", "slug", "replaces", "max_scheduled_runs", "catch_up")
 _SCHEDULE_KEYS = ("cron", "interval", "rrule", "timezone", "anchor_date", "day_or")
 
 
@@ -146,8 +148,7 @@ def _schedule(one: Mapping[str, Any]) -> DeploymentScheduleCreate:
     if "rrule" in given:
         given = {**given, **_rrule(given["rrule"])}
     rule = {key: _json(given[key]) for key in _SCHEDULE_KEYS if key in given}
-    more = {key: given[key] for key in ("parameters", "slug", "replaces", "max_scheduled_runs")
-            if key in given}  # fmt: skip
+    more = {key: given[key] for key in _BESIDE_THE_RULE if key in given}
     return DeploymentScheduleCreate(
         schedule=schedule_of(rule), active=bool(given.get("active", True)), **more
     )
@@ -173,10 +174,13 @@ def schedules_to_send(
             left.remove(found)
         else:
             return UNSET
+    # Only servers that told of a policy are sent one that nobody asked for.
+    default = "all" if any(one.catch_up not in (UNSET, "all") for one in stored) else UNSET
     return [
         DeploymentScheduleUpdate(
             schedule=one.schedule,
             active=one.active,
+            catch_up=default if isinstance(one.catch_up, UnsetType) else one.catch_up,
             parameters=one.parameters,
             slug=one.slug if one.slug is not None else UNSET,
             replaces=one.replaces if one.replaces is not None else UNSET,
@@ -205,6 +209,8 @@ def _alike(wanted: DeploymentScheduleCreate, stored: DeploymentSchedule) -> bool
     for name in ("active", "parameters", "slug", "max_scheduled_runs"):
         if getattr(wanted, name) != getattr(stored, name):
             return False
+    if _policy(wanted.catch_up) != _policy(stored.catch_up):
+        return False
     a, b = wanted.schedule, stored.schedule
     if type(a) is not type(b):
         return False
@@ -212,7 +218,14 @@ def _alike(wanted: DeploymentScheduleCreate, stored: DeploymentSchedule) -> bool
         anchored = a.anchor_date is UNSET or a.anchor_date == b.anchor_date
         zone = a.timezone in (None, b.timezone)
         return a.interval == b.interval and anchored and zone
+    if isinstance(a, RRuleSchedule) and isinstance(b, RRuleSchedule):
+        # Some servers write the beginning that they assume into the rule.
+        return a.timezone == b.timezone and b.rrule in (a.rrule, f"{_ASSUMED_START}{a.rrule}")
     return a == b
+
+
+def _policy(catch_up: Any) -> Any:
+    return "all" if catch_up is UNSET else catch_up
 
 
 def fields_of(

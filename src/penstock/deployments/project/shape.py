@@ -248,6 +248,13 @@ def _moment(path: Path_, value: Any) -> Iterator[Fault]:
         yield Fault(path, f"is {_kind(value)}", "a date and time such as 2026-01-31T09:00:00")
 
 
+def _catch_up(path: Path_, value: Any) -> Iterator[Fault]:
+    if value in (None, "all", "latest") or templated(value):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        yield Fault(path, f"is {_kind(value)}", "all, latest, or an age in seconds")
+
+
 def deployment(path: Path_, value: Any) -> Iterator[Fault]:
     yield from members(DEPLOYMENT)(path, value)
     if not isinstance(value, Mapping):
@@ -289,6 +296,7 @@ _SCHEDULE: dict[str, Check] = {
     "slug": text,
     "replaces": text,
     "max_scheduled_runs": number(1),
+    "catch_up": _catch_up,
 }
 _CONCURRENCY = members(
     {

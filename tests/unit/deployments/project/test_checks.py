@@ -111,6 +111,12 @@ ONE = {
         "a date and time",
         5,
     ),
+    "catch up": (
+        {"schedules": "[{interval: 5, catch_up: some}]"},
+        "schedules[0].catch_up",
+        "all, latest, or an age",
+        5,
+    ),
     "both spellings": (
         {"schedule": "{interval: 5}", "schedules": "[{interval: 6}]"}, "schedule", "beside", 5,
     ),

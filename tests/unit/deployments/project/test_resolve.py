@@ -130,6 +130,33 @@ def test_schedules_that_are_as_wanted_are_not_sent() -> None:
     assert schedules_to_send(UNSET, there) is UNSET
 
 
+def test_a_rule_with_the_beginning_that_a_server_assumes_is_the_same() -> None:
+    wanted = schedules_of({"schedules": [{"rrule": "FREQ=DAILY"}]})
+    rule = RRuleSchedule(rrule="DTSTART:20200101T000000\nFREQ=DAILY")
+    assert schedules_to_send(wanted, [stored(schedule=rule)]) is UNSET
+    other = RRuleSchedule(rrule="DTSTART:20210101T000000\nFREQ=DAILY")
+    assert schedules_to_send(wanted, [stored(schedule=other)]) is not UNSET
+
+
+def test_what_becomes_of_dates_that_passed() -> None:
+    rule = CronSchedule(cron="0 1 * * *")
+    latest = schedules_of({"schedules": [{"cron": "0 1 * * *", "catch_up": "latest"}]})
+    silent = schedules_of({"schedules": [{"cron": "0 1 * * *"}]})
+    assert schedules_to_send(latest, [stored(schedule=rule, catch_up="latest")]) is UNSET
+    assert schedules_to_send(silent, [stored(schedule=rule, catch_up="all")]) is UNSET
+    none = schedules_of({"schedules": [{"cron": "0 1 * * *", "catch_up": 0}]})
+    assert schedules_to_send(none, [stored(schedule=rule)]) is not UNSET
+    [set_] = schedules_to_send(latest, [stored(schedule=rule)]) or [None]
+    assert set_ is not None
+    assert set_.catch_up == "latest"
+    [reset] = schedules_to_send(silent, [stored(schedule=rule, catch_up=60.0)]) or [None]
+    assert reset is not None
+    assert reset.catch_up == "all"
+    [plain] = schedules_to_send(silent, [stored(schedule=rule), stored(schedule=rule)]) or [None]
+    assert plain is not None
+    assert plain.catch_up is UNSET, "other servers do not know it"
+
+
 def test_schedules_that_an_update_by_slug_would_leave() -> None:
     rule = CronSchedule(cron="0 1 * * *")
     there = [
