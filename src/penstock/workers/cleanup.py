@@ -155,6 +155,12 @@ class CleanupExecutor:
             )
 
     def resolve(self, frame: OperationResultFrame) -> None:
+        """Take an answer. What is over gives its place free at once: the server counts it so, and
+        the next message may be the very next frame."""
+        result = frame.payload
+        renewed = result.operation is CleanupOperation.RENEW
+        if not renewed and result.status is not CleanupStatus.ERROR:
+            self._active.pop(result.message_id, None)
         answer = self._answers.pop(frame.payload.request_frame_id, None)
         if answer is not None and not answer.done():
             answer.set_result(frame)
@@ -194,7 +200,8 @@ class CleanupExecutor:
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
-            self._active.pop(message.message_id, None)
+            if self._active.get(message.message_id) is teardown:
+                del self._active[message.message_id]
 
     async def _outcome(self, teardown: _Teardown, handler: Handler) -> Outcome:
         teardown.handler = asyncio.ensure_future(handler(teardown.message))

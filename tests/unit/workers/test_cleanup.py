@@ -167,6 +167,27 @@ def test_more_than_the_limit_is_handed_back():
     check(test)
 
 
+def test_the_next_message_may_follow_the_answer_at_once():
+    async def test() -> None:
+        work = Work()
+        work.may_end.set()
+        one = executor(work)
+        server = Server(one)
+        answered = one.resolve
+
+        def answered_and_given_more(frame_: OperationResultFrame) -> None:
+            answered(frame_)
+            if work.begun < 3:
+                one.take(frame())
+
+        one.resolve = answered_and_given_more  # type: ignore[method-assign]
+        one.take(frame())
+        await until(lambda: work.begun == 3 and not one.active)
+        assert server.names == ["ack"] * 3
+
+    check(test)
+
+
 def test_a_message_that_comes_again_is_worked_on_once_and_answered_with_the_newest_token():
     async def test() -> None:
         work = Work()
