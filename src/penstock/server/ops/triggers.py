@@ -24,6 +24,8 @@ CONSUMER = "triggers"
 TIMER = "trigger"
 PAGE = 500
 TICKS = 500
+SWEPT = 5_000
+"""Old firings that one sweep deletes."""
 GRACE = timedelta(milliseconds=250)
 """A window is looked at this long after its end: events received before it may commit later."""
 FOLLOWER_WAIT = timedelta(seconds=30)
@@ -84,10 +86,12 @@ def skip(tx: Tx, seq: int) -> None:
     tx.run("consumer.advance", name=CONSUMER, seq=seq, now=tx.now)
 
 
-def sweep(tx: Tx, before: datetime) -> None:
-    """Forget windows that ended before `before`, and those of automations that are gone."""
+def sweep(tx: Tx, before: datetime, fired_before: datetime) -> None:
+    """Forget windows that ended before `before`, those of automations that are gone, and firings
+    before `fired_before` that have nothing left to do and no dead action."""
     tx.run("trigger.expired", before=before)
     tx.run("trigger.orphans")
+    tx.run("firing.expired", before=fired_before, limit=SWEPT)
 
 
 def advance(tx: Tx, context: Context, known: Registry, found: Peek) -> Advance:

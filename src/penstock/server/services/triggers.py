@@ -15,6 +15,8 @@ LOOKS = 20
 """How often, in a round, and after how many seconds the log is read again for events that are
 committed but not to be read yet."""
 SWEPT_EVERY = timedelta(minutes=1)
+KEPT_FIRINGS = timedelta(days=30)
+"""How long the history of automations is kept."""
 KEPT = timedelta(minutes=30)
 """How long windows that are over are kept, for events that come late."""
 
@@ -61,7 +63,7 @@ class Triggers:
                 looks -= 1
                 await asyncio.sleep(PAUSE)
         if self._is_time("sweep", now, SWEPT_EVERY):
-            await self._store.write(triggers.sweep, now - KEPT)
+            await self._store.write(triggers.sweep, now - KEPT, now - KEPT_FIRINGS)
         return fired
 
     def _wanted(self, found: triggers.Peek) -> bool:

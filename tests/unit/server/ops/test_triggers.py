@@ -67,6 +67,17 @@ def test_no_event_counts_twice(run: Automations):
     assert len(run.told("prefect.automation.triggered")) == 2
 
 
+def test_old_firings_are_forgotten(run: Automations):
+    run.make({"expect": ["a.b"]}, NOTHING)
+    run.emit("a.b")
+    run.turn()
+    run.world.clock.advance(31 * 86_400)
+    run.emit("a.b")
+    run.turn()
+    assert len(run.firings()) == 1
+    assert len(run.outcomes()) == 1
+
+
 def test_two_servers_fire_once(run: Automations):
     run.make({"expect": ["a.b"], "for_each": ["n"], "threshold": 2}, NOTHING)
     loops = [Triggers(run.world.store) for _ in range(2)]

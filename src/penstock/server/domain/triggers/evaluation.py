@@ -48,6 +48,9 @@ def on_event(watch: Watch, state: State, event: Seen) -> Step:
         if not leaf.covers(event):
             continue
         values = leaf.values(event)
+        if leaf.is_immediate:
+            work.fire(leaf, event.id, event.received, event.seq, values)
+            continue
         slot = leaf.slot(values)
         result = observe(leaf, work.bucket(slot), event)
         work.settle(leaf, slot, result, event.received, event.seq)
@@ -102,9 +105,18 @@ class _Work:
         if result.bucket != self.bucket(slot):
             self.buckets[slot] = result.bucket
         for event in result.fired:
-            events = () if event is None else (event,)
-            firing = Firing(leaf.id, at, order, event, events, leaf.values_of(slot))
-            self._rise(leaf, firing)
+            self.fire(leaf, event, at, order, leaf.values_of(slot))
+
+    def fire(
+        self,
+        leaf: EventNode,
+        event: str | None,
+        at: datetime,
+        order: int,
+        labels: dict[str, str],
+    ) -> None:
+        events = () if event is None else (event,)
+        self._rise(leaf, Firing(leaf.id, at, order, event, events, labels))
 
     def _rise(self, node: Node, firing: Firing) -> None:
         """A trigger fired: the automation does, or its parent may."""

@@ -76,6 +76,10 @@ class EventNode:
         self._excluded = name_test(trigger.expect_none or [])
         self._match = resource_test(trigger.match)
         self._related = [resource_test(one) for one in _listed(trigger.match_related) if one]
+        self.is_immediate = (
+            self.reactive and not self.within and trigger.threshold <= 1 and not trigger.after
+        )
+        """Whether each event it covers fires it, so that nothing is ever remembered."""
         self._none = resource_test(trigger.match_none) if trigger.match_none else None
         self._related_none = [resource_test(one) for one in _listed(trigger.match_related_none)]
 
@@ -83,11 +87,6 @@ class EventNode:
     def names(self) -> frozenset[str] | None:
         """Patterns of the names it may look at; None for any."""
         return self.after | self.expect if self.expect else None
-
-    @property
-    def is_immediate(self) -> bool:
-        """Whether each event it covers fires it, so that nothing is ever remembered."""
-        return self.reactive and not self.within and self.threshold <= 1 and not self.after
 
     @property
     def starts_alone(self) -> bool:
