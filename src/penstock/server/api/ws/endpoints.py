@@ -68,19 +68,25 @@ class Sockets:
         finally:
             serving.cancel()
             self._open.pop(serving, None)
+            if not self._open:
+                await self._stop_watching()
 
     async def close(self) -> None:
         """Close every open socket with 1012, so that clients connect again elsewhere or later.
 
         What a client has no answer for yet, it sends again.
         """
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
+        await self._stop_watching()
         serving = list(self._open)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _stop_watching(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
 
     async def _watch(self) -> None:
         """Close the sockets of callers whose credentials came to an end, within seconds."""
