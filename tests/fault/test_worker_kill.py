@@ -16,6 +16,7 @@ from tests.cli_process import SOURCE
 from tests.fault.dying_worker import POINTS
 from tests.server_process import ServerProcess
 
+from penstock.client.endpoint import discard_endpoint
 from penstock.client.orchestration import SyncPenstockClient
 from penstock.schemas.deployments import DeploymentFlowRunCreate
 from penstock.schemas.states import StateCreate, StateDetails, StateType
@@ -102,7 +103,9 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = {"PENSTOCK_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1"}
     with ServerProcess(tmp_path_factory.mktemp("server"), **settings) as server:
-        yield Site(server, tmp_path_factory.mktemp("project"))
+        site = Site(server, tmp_path_factory.mktemp("project"))
+        yield site
+        discard_endpoint(site.client.target)
 
 
 def test_no_point_of_the_claim_loses_a_run_or_runs_it_twice(site: Site) -> None:
@@ -156,3 +159,4 @@ def test_a_worker_and_its_runs_outlive_an_absent_server(tmp_path: Path) -> None:
         finally:
             worker.terminate()
             assert worker.wait(20) == 0
+            discard_endpoint(site.client.target)

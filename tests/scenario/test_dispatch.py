@@ -15,6 +15,7 @@ import pytest
 from tests.cli_process import SOURCE
 from tests.server_process import ServerProcess
 
+from penstock.client.endpoint import discard_endpoint
 from penstock.client.orchestration import SyncPenstockClient
 from penstock.schemas.deployments import DeploymentFlowRunCreate
 from penstock.schemas.states import StateCreate, StateDetails, StateType
@@ -161,7 +162,9 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ServerProcess(tmp_path_factory.mktemp("server")) as server:
-        yield Site(server, tmp_path_factory.mktemp("project"))
+        site = Site(server, tmp_path_factory.mktemp("project"))
+        yield site
+        discard_endpoint(site.client.target)
 
 
 @pytest.fixture(scope="module")

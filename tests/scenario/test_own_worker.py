@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from tests.server_process import ServerProcess
 
+from penstock.client.endpoint import discard_endpoint
 from penstock.client.orchestration import SyncPenstockClient
+from penstock.client.target import current_target
 from penstock.schemas.states import StateCreate, StateType
 from penstock.settings import temporary_settings
 from penstock.workers.base import (
@@ -65,6 +67,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         temporary_settings({"PENSTOCK_API_URL": server.api, "PENSTOCK_HOME": str(home)}),
     ):
         yield server
+        discard_endpoint(current_target())
+        discard_endpoint(SyncPenstockClient(server.api).target)
 
 
 async def until(what: Callable[[], Any]) -> Any:
