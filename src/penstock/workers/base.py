@@ -253,7 +253,8 @@ class BaseWorker(abc.ABC, Generic[C, V, R]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if isinstance(getattr(cls, "type", None), str):
+        # A subclass that says no type of its own does not take the place of the one that does.
+        if isinstance(cls.__dict__.get("type"), str):
             _types[cls.type] = cls
 
     def __init__(
