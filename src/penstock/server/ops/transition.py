@@ -170,6 +170,9 @@ _STATEMENTS = {
 }
 
 
+_TIMES = ("start_time", "end_time", "expected_start_time", "next_scheduled_start_time")
+
+
 def _propose(
     tx: Tx,
     context: Context,
@@ -390,7 +393,7 @@ class _Transition:
 
     def _update_run(self, columns: dict[str, Any]) -> None:
         changed = self.tx.run(
-            _STATEMENTS[self.kind].update,
+            self._update_statement(columns),
             id=self.row["id"],
             version=self.row["version"],
             now=self.tx.now,
@@ -401,6 +404,16 @@ class _Transition:
             raise ServiceUnavailable(
                 f"the {noun} {self.row['id']} was changed meanwhile; try again"
             )
+
+    def _update_statement(self, columns: dict[str, Any]) -> str:
+        """The one that names no more columns than it must; see `transition.start_flow_run`."""
+        if self.kind is RunKind.FLOW_RUN:
+            moved = {name for name in _TIMES if columns[name] != self.row[name]}
+            if moved <= {"start_time"}:
+                return "transition.start_flow_run"
+            if moved <= {"end_time"}:
+                return "transition.end_flow_run"
+        return _STATEMENTS[self.kind].update
 
     # --- what a decision asks to be written ------------------------------------------------------
 

@@ -104,6 +104,25 @@ UPDATE flow_run SET
     updated = :now
 WHERE id = :id AND version = :version
 
+-- name: transition.start_flow_run
+-- As update_flow_run, of whose times only the start may change. SQLite writes every index anew
+-- that has a column which a statement names, whether its value changes or not.
+UPDATE flow_run SET
+    state_id = :state_id, state_type = :state_type, state_name = :state_name,
+    state_timestamp = :state_timestamp, version = version + 1,
+    empirical_policy = :empirical_policy, run_count = :run_count, start_time = :start_time,
+    total_run_time = :total_run_time, updated = :now
+WHERE id = :id AND version = :version
+
+-- name: transition.end_flow_run
+-- As update_flow_run, of whose times only the end may change.
+UPDATE flow_run SET
+    state_id = :state_id, state_type = :state_type, state_name = :state_name,
+    state_timestamp = :state_timestamp, version = version + 1,
+    empirical_policy = :empirical_policy, run_count = :run_count, end_time = :end_time,
+    total_run_time = :total_run_time, updated = :now
+WHERE id = :id AND version = :version
+
 -- name: transition.update_task_run
 UPDATE task_run SET
     state_id = :state_id, state_type = :state_type, state_name = :state_name,
