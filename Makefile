@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEER := .venv-peer
+# Processes that share the tests; 0 runs them in one, which is kinder to tests that measure.
+WORKERS ?= 0
 PEER_NEXT := .venv-peer-next
 
 .PHONY: demo test lint types unit contract contract-next bench clean services
@@ -48,12 +50,13 @@ types: $(VENV)/.installed
 unit: export TMPDIR := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 unit: export PENSTOCK_TEST_POSTGRES ?= postgresql://postgres@127.0.0.1:5432/test?options=-csynchronous_commit%3Doff
 unit: $(VENV)/.installed services
-	$(BIN)/python -m pytest -q --ignore=tests/contract/test_peer_client.py \
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/contract/test_peer_client.py \
 		--ignore=tests/contract/test_peer_worker.py
 
 contract: $(VENV)/.installed $(PEER)/.installed
 	PENSTOCK_TEST_PEER_PYTHON=$(CURDIR)/$(PEER)/bin/python \
-		$(BIN)/python -m pytest -q tests/contract/test_peer_client.py \
+		$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup \
+		tests/contract/test_peer_client.py \
 		tests/contract/test_peer_worker.py
 
 contract-next: $(VENV)/.installed $(PEER_NEXT)/.installed ## the worker of the newest compatible release
