@@ -37,7 +37,7 @@ def path_of(operation: Operation, **values: str) -> str:
     """The path with values for some parameters, and ids and names of nothing for the others."""
     path = operation.path
     for name, type in zip(operation.param_names, operation.params, strict=True):
-        unknown = str(uuid4()) if type is UUID else "log" if type is not str else f"no-{uuid4()}"
+        unknown = {UUID: str(uuid4()), int: "1", str: f"no-{uuid4()}"}.get(type, "log")
         path = path.replace("{" + name + "}", values.get(name, unknown))
     required = [f"{one.name}={value_of(one.type)}" for one in operation.query if one.required]
     return f"{path}?{'&'.join(required)}" if required else path
@@ -142,6 +142,7 @@ def test_an_id_that_is_none_leads_nowhere(edge: Api, name: str) -> None:
 
 # Bodies that get as far as the object, where the least that is of the schema does not.
 BODIES: dict[str, Any] = {
+    "test_automation": {"since": "2026-01-01T00:00:00Z"},
     "bulk_create_flow_runs_from_deployment": [{}],
     "claim_flow_runs": {"owner": "o", "work_pool_name": "no-such-pool"},
 }
