@@ -67,4 +67,5 @@ def test_secrets_are_those_that_hold_credentials() -> None:
         "server.api.auth_string",
         "server.database.connection_url",
         "server.database.password",
+        "server.outbound.signing_key",
     }

@@ -30,9 +30,9 @@ CREATE INDEX flow_run_by_key ON flow_run (idempotency_key) WHERE idempotency_key
 -- The poll for work: scheduled runs of a queue in order of their time, and slots in use. Both are
 -- small however many runs there are.
 CREATE INDEX flow_run_waiting ON flow_run (work_queue_id, next_scheduled_start_time, id)
-WHERE state_type = 'SCHEDULED';
+WHERE state_type = 'SCHEDULED' AND work_queue_id IS NOT NULL;
 CREATE INDEX flow_run_active ON flow_run (work_queue_id, state_timestamp, id)
-WHERE state_type IN ('PENDING', 'RUNNING');
+WHERE state_type IN ('PENDING', 'RUNNING') AND work_queue_id IS NOT NULL;
 
 CREATE INDEX task_run_by_state
 ON task_run (state_type, expected_start_time, start_time, end_time, id);
