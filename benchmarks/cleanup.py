@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import psycopg
 import redis
+import uvloop
 
 from penstock.base.clock import utc_now
 from penstock.schemas.cleanup import CleanupKind
@@ -191,7 +192,7 @@ def main() -> None:
             store = open_store(url)
             store.start()
             closing_.callback(store.stop)
-            results.append(asyncio.run(run(kind, store, options)))
+            results.append(uvloop.run(run(kind, store, options)))
     if options.json:
         print(json.dumps(results, indent=2))
         return

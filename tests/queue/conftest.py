@@ -69,6 +69,7 @@ class Bench:
 
     def advance(self, seconds: float) -> None:
         """Let time pass for the queue."""
+        self.settle()
         self.queue.shift += timedelta(seconds=seconds)
 
     def with_policy(self, **fields: Any) -> None:
@@ -133,6 +134,7 @@ class Bench:
         return self.run(self.queue.release(pool, held.message_id, token, reason))
 
     def expire(self, limit: int = 100) -> Any:
+        self.settle()
         return self.run(self.queue.expire(limit, self.pool))
 
     def settle(self) -> None:

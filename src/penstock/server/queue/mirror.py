@@ -51,6 +51,7 @@ class Mirror:
     def beat(self) -> None:
         """Note that this process is alive."""
         self._beat_wanted = True
+        self._empty.clear()
         self._wanted.set()
 
     async def settled(self) -> None:
@@ -75,7 +76,7 @@ class Mirror:
             pause = 0.05
             for _ in batch:
                 self._waiting.popleft()
-            if not self._waiting:
+            if not self._waiting and not self._beat_wanted:
                 self._wanted.clear()
                 self._empty.set()
 

@@ -9,7 +9,7 @@ is pushed here after its commit. When Redis forgets, the ledger writes it anew.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Any
 from uuid import uuid4
@@ -62,6 +62,7 @@ logger = logging.getLogger("penstock.server.queue")
 
 TRIES = 8
 PUSHED_AT_ONCE = 200
+OFFSET_SECONDS = 2.0
 _random = SystemRandom()
 _ROUTING = ("v", "st", "rt")
 Decide = Callable[[Message, datetime], tuple[Any, Change | None]]
@@ -95,6 +96,10 @@ class RedisQueue(LedgerQueue):
         self._done = 0
         self._beat_at = float("-inf")
         self._repaired = ""
+        self._noted: set[str] = set()
+        """Pools that this process has put into the set of pools."""
+        self._offset: tuple[float, float] | None = None
+        """The clock of Redis against the monotonic one, and when that was seen."""
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -190,9 +195,10 @@ class RedisQueue(LedgerQueue):
             found = await self._store.read(cleanup_mirror.unsynced, PUSHED_AT_ONCE)
             if not found:
                 return total
-            await self.lines.run(
-                ("SADD", self.keys.pools, *{message.work_pool_id for message in found})
-            )
+            new = {message.work_pool_id for message in found} - self._noted
+            if new:
+                await self.lines.run(("SADD", self.keys.pools, *new))
+                self._noted |= new
             await asyncio.gather(*(self._install(message) for message in found))
             await self._store.write(cleanup_mirror.mark_synced, found)
             total += len(found)
@@ -391,7 +397,7 @@ class RedisQueue(LedgerQueue):
         self, sets: list[str], after: tuple[int, str] | None, limit: int
     ) -> tuple[list[tuple[int, str]], bool]:
         """Scores and ids that are due, from behind a known place; whether there may be more."""
-        now = await self._now()
+        now = await self._about_now()
         least = "-inf" if after is None else after[0]
         replies = await self.lines.run(
             *(
@@ -440,6 +446,15 @@ class RedisQueue(LedgerQueue):
                 )
             )
         return found
+
+    async def _about_now(self) -> datetime:
+        """The time of Redis as far as looking around needs it: a claim asks for it again."""
+        monotonic = self._store.clock.monotonic()
+        if self._offset is None or monotonic - self._offset[1] > OFFSET_SECONDS:
+            now = await self._now()
+            self._offset = (now.timestamp() - self.shift.total_seconds() - monotonic, monotonic)
+            return now
+        return datetime.fromtimestamp(self._offset[0] + monotonic, UTC) + self.shift
 
     async def _now(self) -> datetime:
         (time,) = await self.lines.run(("TIME",))
@@ -666,6 +681,7 @@ class RedisQueue(LedgerQueue):
         if epoch is None:
             count = await self._store.write(cleanup_mirror.forget_working_set)
             await self.lines.run(("SET", self.keys.epoch, str(uuid4()), "NX"))
+            self._noted.clear()
             logger.warning("Redis has no cleanup queue; %d messages are written anew", count)
         changed = await self.push()
         page = await self._store.read(cleanup_mirror.unfinished_after, self._repaired, batch)
