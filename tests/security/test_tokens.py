@@ -24,7 +24,7 @@ ADMIN = {
     "revoke_token", "update_server_default_result_storage",
 }  # fmt: skip
 READING = {
-    "read_automation_firings", "test_automation",
+    "read_automation_firings", "read_dead_actions", "test_automation",
     "average_flow_run_lateness", "count_account_events", "count_artifacts", "count_automations",
     "count_block_documents", "count_cleanup_messages", "count_deployments",
     "count_deployments_by_flow", "count_flow_runs", "count_flows", "count_latest_artifacts",
