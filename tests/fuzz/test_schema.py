@@ -167,8 +167,10 @@ def sender(operation: Any, mode: GenerationMode, count: int) -> Any:
                     case.path_parameters[name] = value
             answer = case.call(base_url=api, session=session, timeout=30)
             statuses[answer.status_code] += 1
+            # To say that the server is not ready is what this one is for.
+            ready = operation.path == "/ready" and answer.status_code == 503
             try:
-                case.validate_response(answer, checks=CHECKS)
+                case.validate_response(answer, checks=CHECKS[1:] if ready else CHECKS)
             except (Failure, FailureGroup) as failure:
                 shown = [str(one) for one in getattr(failure, "exceptions", [failure])]
                 problems.append(f"{operation.label} {answer.status_code}: {' '.join(shown)}")
