@@ -130,7 +130,11 @@ def test_without_a_handle_the_server_must_look():
     assert torn_down(None) == Release("missing_infrastructure_handle")
 
 
-@pytest.mark.parametrize(("pid", "run"), [("host:7", RUN), ("nonsense", RUN), ("h:7:7", None)])
+@pytest.mark.parametrize(
+    ("pid", "run"),
+    [("host:7", RUN), ("nonsense", RUN), ("h:7:7", None)],
+    ids=["no process", "nonsense", "no run"],
+)
 def test_what_cannot_be_understood_is_never_killed(pid: str, run: Any):
     assert torn_down(pid, run) == Release("invalid_payload")
 
