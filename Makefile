@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEER := .venv-peer
-# Processes that share the tests; 0 runs them in one, which is kinder to tests that measure.
-WORKERS ?= 0
+# Processes that share the tests; 0 runs them in one, which is kinder to a debugger.
+WORKERS ?= 2
 PEER_NEXT := .venv-peer-next
 
 .PHONY: demo test lint types unit contract contract-next bench clean services

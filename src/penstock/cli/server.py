@@ -254,7 +254,7 @@ def _report(url: str, settings: Settings) -> dict[str, Any]:
         report["reason"] = answer if code == 0 else f"/health answered {code}"
         return report
     code, answer = ask(url, "/ready", settings)
-    stalled = answer.get("services", []) if isinstance(answer, dict) else []
+    stalled = answer.get("stalled", []) if isinstance(answer, dict) else []
     report["status"] = "ready" if code == 200 else "not ready"
     report["database"] = "answers" if code == 200 or stalled else "does not answer"
     report["loops"] = f"stalled: {', '.join(stalled)}" if stalled else "fine"

@@ -392,6 +392,7 @@ def test_the_slot_of_the_deployment_is_kept_while_the_run_goes_on(monkeypatch):
     def running(body):
         answer = accept(body)
         details = StateDetails(deployment_concurrency_lease_id=lease)
+        assert answer.state is not None
         state = answer.state.model_copy(update={"state_details": details})
         return OrchestrationResult(
             status=SetStateStatus.ACCEPT, state=state, details=StateAcceptDetails()

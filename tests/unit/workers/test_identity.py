@@ -116,7 +116,11 @@ def test_another_start_is_another_process(process: subprocess.Popen[str]):
 def test_a_process_of_another_run_is_nobodys_business(process: subprocess.Popen[str]):
     settled(process)
     other = "0192f0c1-0000-7000-8000-000000000002"
-    assert alive(of(process), other) == []
+    for _ in range(100):
+        if not alive(of(process), other):
+            return
+        time.sleep(0.01)  # a process that was just forked has no environment to read yet
+    raise AssertionError("a process of the run is taken for one of another run")
 
 
 def test_a_zombie_is_dead():

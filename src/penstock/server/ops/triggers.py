@@ -52,9 +52,14 @@ class Peek(Struct, frozen=True):
         return len(self.page) < PAGE
 
     @property
+    def end(self) -> int:
+        """The position behind what was read."""
+        return self.page[-1]["seq"] if self.page else self.seq
+
+    @property
     def caught_up(self) -> bool:
         """Whether no event is known that was not read: only then has time passed for windows."""
-        return self.is_last and self.newest <= (self.page[-1]["seq"] if self.page else self.seq)
+        return self.is_last and self.newest <= self.end
 
 
 class Advance(Struct, frozen=True):
@@ -66,13 +71,22 @@ class Advance(Struct, frozen=True):
     more: bool = False
 
 
-def peek(tx: Tx, after: int) -> Peek:
-    """The next events behind the cursor, or behind `after` if that is further."""
+def peek(tx: Tx, after: int, known: Registry) -> Peek:
+    """The next events behind the cursor, or behind `after` if that is further.
+
+    While there are no automations the events are passed over without being read.
+    """
     row = tx.one("trigger.peek", now=tx.now - GRACE)
     assert row is not None, "an aggregate always has a row"
     seq = max(row["seq"] or 0, after)
+    page: list[Row] = []
+    if known.automations or row["revision"] != known.revision:
+        page = tx.all("event.after", seq=seq, limit=PAGE)
+    else:
+        last = tx.one("event.last")
+        seq = max(seq, last["seq"] if last is not None else 0)
     return Peek(
-        page=tx.all("event.after", seq=seq, limit=PAGE),
+        page=page,
         seq=seq,
         revision=row["revision"],
         newest=row["newest"] or 0,

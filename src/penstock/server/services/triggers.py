@@ -43,7 +43,7 @@ class Triggers:
         """Evaluate all there is; how many automations fired."""
         fired, looks = 0, LOOKS
         while True:
-            found = await self._store.read(triggers.peek, self._position)
+            found = await self._store.read(triggers.peek, self._position, self._registry)
             if found.revision != self._registry.revision or found.pressing or self._wanted(found):
                 done = await self._store.write(
                     triggers.advance, self._context, self._registry, found
@@ -52,8 +52,8 @@ class Triggers:
                 fired += done.fired
                 if done.more:
                     continue
-            elif found.page:
-                self._position = found.page[-1]["seq"]
+            elif found.end > self._position:
+                self._position = found.end
                 if self._is_time("note", now, NOTED_EVERY):
                     await self._store.write(triggers.skip, self._position)
             if found.is_last and (found.caught_up or not looks):

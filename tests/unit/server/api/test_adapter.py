@@ -123,7 +123,10 @@ def test_the_small_operations():
     assert ask("GET", "/api/hello").json == "👋"
     assert ask("GET", "/api/ready").json["message"] == "OK"
     extensions = ask("GET", "/api/health").headers["penstock-extensions"]
-    assert extensions == "begin, state-id, run-id, events-ack, tokens, audit, claims, cleanup"
+    assert extensions.split(", ") == [
+        *("begin", "state-id", "run-id", "events-ack", "tokens", "audit", "claims", "cleanup"),
+        "firings",
+    ]
 
 
 # --- bodies and answers ---------------------------------------------------------------------------
@@ -392,7 +395,7 @@ def test_ready_names_a_service_that_makes_no_progress():
         app.edge.stalled = lambda: ["timers"]
         reply = await request(app, "GET", "/api/ready")
         assert reply.status == 503
-        assert reply.json["services"] == ["timers"]
+        assert reply.json["stalled"] == ["timers"]
 
     with_app(test)
 

@@ -207,13 +207,13 @@ def test_the_usual_questions_are_answered_along_an_index(world: World, story: st
     if world.store.dialect != "sqlite":
         pytest.skip("2026-11-25: PostgreSQL plans by the size of the table")
     kind = AuditAnyFilter(any_=["variable"])
-    for index, conditions in (
-        ("audit_by_object", {"kind": kind, "object": AuditObjectFilter(id=story)}),
-        ("audit_by_name", {"kind": kind, "object": AuditObjectFilter(name="limit")}),
-        ("audit_by_actor", {"actor": AuditActorFilter(id="id-anna")}),
-        ("audit_by_request", {"request_id": "r1"}),
+    for index, wanted in (
+        ("audit_by_object", AuditFilter(kind=kind, object=AuditObjectFilter(id=story))),
+        ("audit_by_name", AuditFilter(kind=kind, object=AuditObjectFilter(name="limit"))),
+        ("audit_by_actor", AuditFilter(actor=AuditActorFilter(id="id-anna"))),
+        ("audit_by_request", AuditFilter(request_id="r1")),
     ):
-        body = AuditFilterBody(filter=AuditFilter(**conditions))
+        body = AuditFilterBody(filter=wanted)
         sql, params = select_audit(body, "sqlite", 10)
         plan = world.rows(f"EXPLAIN QUERY PLAN {sql}", *params)
         told = " ".join(str(step["detail"]) for step in plan)

@@ -11,6 +11,8 @@ OF_THE_EDGE = {
     "health_check",
     "hello",
     "perform_readiness_check",
+    "read_metrics",
+    "read_services",
     "read_settings",
     "read_view_content",
     "read_version",

@@ -96,7 +96,7 @@ def test_a_deployment_needs_its_flow_and_pool(world: World) -> None:
         put(world, work_pool_name="none")
     for name in ("storage_document_id", "infrastructure_document_id"):
         with pytest.raises(ObjectConflict, match=f"{name}: block document .* does not exist"):
-            put(world, **{name: uuid4()})
+            put(world, **dict[str, Any]({name: uuid4()}))
     assert world.rows("SELECT id FROM deployment") == []
     id = deploy(world)
     with pytest.raises(ObjectConflict, match="block document"):

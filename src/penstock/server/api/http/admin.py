@@ -38,7 +38,7 @@ async def perform_readiness_check(call: Call) -> Any:
         return Answer({"message": "Database is not available"}, 503)
     stalled = call.edge.stalled()
     if stalled:
-        return Answer({"message": "Services make no progress", "services": stalled}, 503)
+        return Answer({"message": "Services make no progress", "stalled": stalled}, 503)
     return {"message": "OK", "services": await _progress(call)}
 
 
