@@ -205,7 +205,8 @@ def fuzz(server: ServerProcess, count: int, every: int = 1) -> Counter[int]:
             except Unsatisfiable:
                 continue  # nothing in such a request can be wrong
             except Exception as error:
-                problems.append(f"{operation.label}: {type(error).__name__}: {error}")
+                inner = " ".join(repr(one) for one in getattr(error, "exceptions", ()))
+                problems.append(f"{operation.label}: {type(error).__name__}: {error} {inner}")
         if operation.method == "delete" or "bulk" in operation.path:
             objects.renew()
     assert not problems, f"{len(problems)} problems, the first:\n" + "\n\n".join(

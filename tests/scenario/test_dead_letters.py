@@ -35,16 +35,16 @@ def cli(server: ServerProcess, tmp_path: Path) -> Cli:
     return Cli(tmp_path / "home", tmp_path, PENSTOCK_API_URL=server.api)
 
 
-def crashed_run(server: ServerProcess) -> str:
-    """A run of a pool that has ended; its id."""
+def crashed_run(server: ServerProcess, pool: str) -> str:
+    """A run of a new pool that has ended; its id."""
     with (
         temporary_settings({"PENSTOCK_API_URL": server.api}),
         get_client(sync_client=True) as client,
     ):
-        client.call("create_work_pool", body=WorkPoolCreate(name="local", type="process"))
+        client.call("create_work_pool", body=WorkPoolCreate(name=pool, type="process"))
         flow = client.call("create_flow", body=FlowCreate(name="etl"))
         body = FlowRunCreate(
-            flow_id=flow.id, work_pool_name="local", state=StateCreate(type=StateType.CRASHED)
+            flow_id=flow.id, work_pool_name=pool, state=StateCreate(type=StateType.CRASHED)
         )
         return str(client.call("create_flow_run", body=body).id)
 
@@ -65,7 +65,7 @@ async def refuse(server: ServerProcess, message_id: str, pool_id: str) -> None:
 
 
 def test_the_guide(server: ServerProcess, cli: Cli) -> None:
-    run = crashed_run(server)
+    run = crashed_run(server, "local")
     request = ("flow-run", "cleanup", run, "--infrastructure", "host-a:42", "-o", "json")
     message = cli(*request).json
     asyncio.run(refuse(server, message["id"], message["work_pool_id"]))
@@ -92,6 +92,9 @@ def test_the_guide(server: ServerProcess, cli: Cli) -> None:
 
 
 def test_many_are_looked_at_before_they_are_changed(server: ServerProcess, cli: Cli) -> None:
+    run = crashed_run(server, "elsewhere")
+    made = cli("flow-run", "cleanup", run, "--infrastructure", "host-b:42", "-o", "json").json
+    assert cli("cleanup", "cancel", made["id"]).status == 0
     dead = ("--state", "cancelled")
     preview = cli("cleanup", "requeue", *dead, "--preview").out
     unchanged = cli("cleanup", "ls", *dead, "-o", "json").json

@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -190,19 +189,12 @@ def test_a_database_that_cannot_be_opened_ends_the_start_with_its_reason(tmp_pat
     assert not (tmp_path / SERVER_FILE).exists()
 
 
-def test_start_and_memory_stay_within_their_budgets(tmp_path: Path):
-    """Start to healthy within 0.8 s of CPU, idle below 80 MiB (a busy machine stretches time)."""
-    seconds = []
-    for _ in range(3):
-        with Served(tmp_path) as server:
-            assert server.process is not None
-            pid = server.process.pid
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            seconds.append((int(fields[11]) + int(fields[12])) / 100)
-            status = Path(f"/proc/{pid}/status").read_text()
-            resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-            assert resident < 80
-    assert statistics.median(seconds) < 0.8
+def test_memory_stays_within_its_budget(tmp_path: Path):
+    """Below 80 MiB when idle. How long a start takes is measured by `benchmarks/compare.py`."""
+    with Served(tmp_path) as server:
+        assert server.process is not None
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        assert int(status.partition("VmRSS:")[2].split()[0]) / 1024 < 80
 
 
 # --- pieces ---------------------------------------------------------------------------------------
