@@ -215,6 +215,7 @@ def fuzz(server: ServerProcess, count: int, every: int = 1) -> Counter[int]:
     return statuses
 
 
+@pytest.mark.slow
 def test_some_requests(server: ServerProcess) -> None:
     statuses = fuzz(server, 60, every=12)
     assert statuses[200] and statuses[404] and statuses[422]
