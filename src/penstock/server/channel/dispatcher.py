@@ -21,6 +21,7 @@ from penstock.server.queue import ClaimRequest, CleanupQueue, Cursor, Reservatio
 
 logger = logging.getLogger("penstock.server.channel.dispatcher")
 
+_random = random.Random()  # noqa: S311 - only spreads load; leaves the generator of others alone
 BATCH = 32
 WINDOWS = 4
 SMALLEST_WINDOW = 64
@@ -159,7 +160,7 @@ class Dispatcher:
             offers = window.candidates
             if len(offers) > want:
                 # Dispatchers of other processes see the same window; few should pick the same.
-                offers = random.sample(offers, len(offers))
+                offers = _random.sample(offers, len(offers))
             now, wait = self._clock.now(), self._queue.policy.placement_wait_seconds
             pairs += matched(offers, takers, now, wait)[: BATCH - len(pairs)]
             cursor, size = window.cursor, min(4 * size, LARGEST_WINDOW)
@@ -289,7 +290,7 @@ class Dispatcher:
     async def _poll(self) -> None:
         """The safety poll: one question for all pools whose workers take cleanups."""
         while True:
-            await asyncio.sleep(SAFETY_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311
+            await asyncio.sleep(SAFETY_SECONDS * _random.uniform(0.8, 1.0))
             pools = [
                 pool_id
                 for pool_id in self._pools()
