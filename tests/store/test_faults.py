@@ -85,6 +85,41 @@ def test_a_commit_that_fails_fails_everybody_in_it(
     assert file_store.read_sync(keys) == ["c"]
 
 
+def test_what_an_operation_wrote_before_it_failed_is_undone_and_its_neighbours_stay(
+    file_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tx: Tx) -> None:
+        set_timer(tx, "undone")
+        raise ValueError("no")
+
+    monkeypatch.setattr(sqlite_store, "GROUP_SECONDS", 60)
+    woken: list[Any] = []
+    file_store.on_wake = woken.append
+    before = file_store.statistics.commits
+    outcomes = together(file_store, [(set_timer, "a"), (fail,), (set_timer, "b")])
+    assert outcomes[0] == "a" and isinstance(outcomes[1], ValueError) and outcomes[2] == "b"
+    assert file_store.read_sync(keys) == ["a", "b"]
+    assert file_store.statistics.commits - before == 1
+    assert woken == [frozenset({"timers"})]
+
+
+def test_nobody_is_refused_whose_change_was_kept(
+    file_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite undoes the whole transaction by itself when the disk is full."""
+
+    def fill(tx: Tx) -> None:
+        [size] = tx.fetch("PRAGMA page_count", ())
+        tx.fetch(f"PRAGMA max_page_count = {size['page_count'] + 2}", ())
+        tx.run("timer.set", kind="test", key="big", due=tx.now, payload={"x": "y" * 500_000})
+
+    monkeypatch.setattr(sqlite_store, "GROUP_SECONDS", 60)
+    outcomes = together(file_store, [(set_timer, "a"), (fill,), (set_timer, "b")])
+    assert isinstance(outcomes[1], ServiceUnavailable)
+    told = [name for name in outcomes if isinstance(name, str)]
+    assert file_store.read_sync(keys) == told
+
+
 def test_operations_that_wait_share_a_commit(
     file_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,38 +111,3 @@ def test_after_a_failed_flush_the_log_is_started_anew_before_anything_is_acknowl
         store.write_sync(note, "b")
     assert lengths == [0], "everything is in the database file, behind no gap of the log"
     assert store.read_sync(keys) == ["a", "b"]
-
-
-def test_what_an_operation_wrote_before_it_failed_is_undone_and_its_neighbours_stay(
-    store: SqliteStore,
-) -> None:
-    gate = threading.Event()
-
-    def wait(tx: Tx) -> None:
-        assert gate.wait(30)
-
-    def fail(tx: Tx) -> None:
-        note(tx, "undone")
-        raise ValueError("no")
-
-    def refused() -> None:
-        with pytest.raises(ValueError, match="no"):
-            store.write_sync(fail)
-
-    # The first one holds the writer until the others wait, so that all are one group.
-    callers = [threading.Thread(target=store.write_sync, args=(wait,))]
-    callers[0].start()
-    callers += [
-        threading.Thread(target=store.write_sync, args=(note, "a")),
-        threading.Thread(target=refused),
-        threading.Thread(target=store.write_sync, args=(note, "b")),
-    ]
-    for caller in callers[1:]:
-        caller.start()
-    while store._writers.waiting < 3:
-        pass
-    gate.set()
-    for caller in callers:
-        caller.join(30)
-    assert store.read_sync(keys) == ["a", "b"]
-    assert store.statistics.commits == 1

@@ -237,11 +237,15 @@ class _Group:
             self._run_guarded(job)
             return
         before = self._connection.total_changes
-        if not self._succeeds(job) and self._connection.total_changes != before:
+        if self._succeeds(job):
+            return
+        # Some errors, a full disk among them, make SQLite undo the whole transaction by itself.
+        if not self._connection.in_transaction or self._connection.total_changes != before:
             self._start_over()
 
     def _start_over(self) -> None:
-        self._connection.execute("ROLLBACK")
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
         self.begin()
         self._guarded = True
         self.topics.clear()
