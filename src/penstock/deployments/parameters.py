@@ -68,7 +68,8 @@ def _model(fields: dict[str, Any]) -> Any:
     try:
         return create_model("Parameters", __config__=config, **fields)
     except Exception:
-        # One annotation is no type at all; find out which, and let that one be anything.
+        # Annotations are the user's code, and types of theirs may raise anything. One is no type
+        # at all; find out which, and let that one be anything.
         for name, (_, field) in fields.items():
             try:
                 create_model("One", __config__=config, **{name: fields[name]})
@@ -99,7 +100,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
             continue
         try:
             found[name] = eval(annotation, space)  # noqa: S307 (the flow's own annotation)
-        except Exception:
+        except Exception:  # any code may stand in an annotation
             found[name] = Any
     return found
 

@@ -106,33 +106,28 @@ class Release(Reservation):
     reason: Text
 
 
-class HelloFrame(Strict, tag_field="type", tag="worker.hello.v1"):
+class _FromWorker(Strict):
     id: UUID
     sent_at: datetime
+
+
+class HelloFrame(_FromWorker, tag_field="type", tag="worker.hello.v1"):
     payload: WorkerHello
 
 
-class HeartbeatFrame(Strict, tag_field="type", tag="worker.heartbeat.v1"):
-    id: UUID
-    sent_at: datetime
+class HeartbeatFrame(_FromWorker, tag_field="type", tag="worker.heartbeat.v1"):
     payload: WorkerBeat
 
 
-class AckFrame(Strict, tag_field="type", tag="cleanup.ack.v1"):
-    id: UUID
-    sent_at: datetime
+class AckFrame(_FromWorker, tag_field="type", tag="cleanup.ack.v1"):
     payload: Reservation
 
 
-class RenewFrame(Strict, tag_field="type", tag="cleanup.renew.v1"):
-    id: UUID
-    sent_at: datetime
+class RenewFrame(_FromWorker, tag_field="type", tag="cleanup.renew.v1"):
     payload: Reservation
 
 
-class ReleaseFrame(Strict, tag_field="type", tag="cleanup.release.v1"):
-    id: UUID
-    sent_at: datetime
+class ReleaseFrame(_FromWorker, tag_field="type", tag="cleanup.release.v1"):
     payload: Release
 
 
@@ -203,33 +198,28 @@ class WorkReady(Entity):
     next_due: datetime | None = None
 
 
-class ReadyFrame(Entity, tag_field="type", tag="worker.ready.v1"):
+class _FromServer(Entity):
     id: UUID
     sent_at: datetime
+
+
+class ReadyFrame(_FromServer, tag_field="type", tag="worker.ready.v1"):
     payload: WorkerReady
 
 
-class SnapshotFrame(Entity, tag_field="type", tag="work_pool.snapshot.v1"):
-    id: UUID
-    sent_at: datetime
+class SnapshotFrame(_FromServer, tag_field="type", tag="work_pool.snapshot.v1"):
     payload: PoolSnapshot
 
 
-class CleanupMessageFrame(Entity, tag_field="type", tag="cleanup.message.v1"):
-    id: UUID
-    sent_at: datetime
+class CleanupMessageFrame(_FromServer, tag_field="type", tag="cleanup.message.v1"):
     payload: CleanupMessage
 
 
-class OperationResultFrame(Entity, tag_field="type", tag="cleanup.operation_result.v1"):
-    id: UUID
-    sent_at: datetime
+class OperationResultFrame(_FromServer, tag_field="type", tag="cleanup.operation_result.v1"):
     payload: OperationResult
 
 
-class WorkReadyFrame(Entity, tag_field="type", tag="penstock.work_ready.v1"):
-    id: UUID
-    sent_at: datetime
+class WorkReadyFrame(_FromServer, tag_field="type", tag="penstock.work_ready.v1"):
     payload: WorkReady
 
 
