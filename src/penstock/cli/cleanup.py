@@ -60,6 +60,23 @@ def _filter(
     )
 
 
+def bulk_options(command: Any) -> Any:
+    """The options of a change of many messages."""
+    for option in (
+        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        click.option("--preview", is_flag=True, help="Only say which messages it would be."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1, 200),
+            default=200,
+            show_default=True,
+            help="Most changed.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def cleanup() -> None:
     """Look at owed teardowns; find, explain and requeue dead letters."""
@@ -162,11 +179,7 @@ def _facts(message: CleanupMessage) -> list[tuple[str, Any]]:
     help="Who may do it now; with an ID only.",
 )
 @click.option("--to-pool", help="Ask the workers of another pool; with an ID only.")
-@click.option(
-    "--limit", type=click.IntRange(1, 200), default=200, show_default=True, help="Most changed."
-)
-@click.option("--preview", is_flag=True, help="Only say which messages it would be.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@bulk_options
 @output_option
 @click.pass_context
 def requeue(
@@ -202,11 +215,7 @@ def requeue(
 @argument("id", type=click.UUID, required=False)
 @filter_options
 @click.option("--force", is_flag=True, help="Also what a worker holds now.")
-@click.option(
-    "--limit", type=click.IntRange(1, 200), default=200, show_default=True, help="Most changed."
-)
-@click.option("--preview", is_flag=True, help="Only say which messages it would be.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@bulk_options
 @output_option
 @click.pass_context
 def cancel(
