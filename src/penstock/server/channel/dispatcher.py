@@ -8,9 +8,9 @@ lost, one question for all pools is asked every ten seconds.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from random import SystemRandom
 from typing import Any
 
 from penstock.base.clock import Clock
@@ -21,7 +21,7 @@ from penstock.server.queue import ClaimRequest, CleanupQueue, Cursor, Reservatio
 
 logger = logging.getLogger("penstock.server.channel.dispatcher")
 
-_random = random.Random()  # noqa: S311 - only spreads load; leaves the generator of others alone
+_random = SystemRandom()
 BATCH = 32
 WINDOWS = 4
 SMALLEST_WINDOW = 64
